@@ -1,0 +1,58 @@
+/*
+ * checkpoint: named tensors <-> safetensors files. Knows tensors, not models.
+ */
+#ifndef RLLC_CHECKPOINT_H
+#define RLLC_CHECKPOINT_H
+
+#include "rllc/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define RLLC_MAX_DIMS 8
+
+typedef enum { RLLC_F32, RLLC_F64, RLLC_F16, RLLC_BF16, RLLC_I32, RLLC_I64, RLLC_OTHER } rllc_dtype;
+
+/** A tensor in an open file (data points into the mapping) or to be written. */
+typedef struct rllc_tensor_view {
+    const char *name; /* interned */
+    rllc_dtype dtype;
+    int n_dims;
+    int64_t shape[RLLC_MAX_DIMS];
+    int64_t n; /* elements */
+    const void *data;
+} rllc_tensor_view;
+
+typedef struct rllc_safetensors {
+    rllc_mapping mapping;
+    rllc_tensor_view *tensors; /* in file order */
+    int64_t n;
+    rllc_json *metadata; /* object of strings; NULL if absent */
+    const char *path;    /* interned */
+} rllc_safetensors;
+
+/** Opens and checks everything FORMATS 1.1 lists; a file that lies is RLLC_EINPUT with the byte or tensor at fault. */
+rllc_status rllc_safetensors_open(rllc_safetensors *s, const char *path) RLLC_MUST_USE;
+void rllc_safetensors_close(rllc_safetensors *s);
+const rllc_tensor_view *rllc_safetensors_find(const rllc_safetensors *s, const char *name); /* NULL if absent */
+/** Copies to float32, converting F64, F16 and BF16; other types are RLLC_EUNSUPPORTED. out [t->n]. */
+rllc_status rllc_tensor_to_float(const rllc_tensor_view *t, float *out) RLLC_MUST_USE;
+
+/** Writes the file whole. Order as the safetensors library writes it (decreasing alignment, then name).
+ *  metadata: object of strings or NULL; {"format":"pt"} is added. Equal input gives equal bytes. */
+rllc_status rllc_safetensors_write(const char *path, const rllc_tensor_view *tensors, int64_t n,
+                                   const rllc_json *metadata) RLLC_MUST_USE;
+
+/** Identity of the weights: hash over (name, shape, float32 bytes) of all tensors in name order; metadata excluded. */
+rllc_hash rllc_tensors_hash(const rllc_tensor_view *tensors, int64_t n);
+
+/** The model file named by a path: the file itself, a folder with model.safetensors, or a run's step folder. */
+rllc_status rllc_checkpoint_find(const char *path, rllc_string *model_file) RLLC_MUST_USE;
+/** Steps present under `folder` as step<N>, step_<N>, checkpoint-<N>; sorted. Free with rllc_free. */
+rllc_status rllc_checkpoint_steps(const char *folder, int64_t **steps, int64_t *n) RLLC_MUST_USE;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

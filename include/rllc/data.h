@@ -1,0 +1,138 @@
+/*
+ * data: text becomes tokens becomes batches.
+ *
+ * Readers (plain text, JSONL, compressed, folders, standard input) yield documents; a byte-level BPE tokenizer turns
+ * them into ids; packing turns ids into rows of n_ctx tokens; splits are decided by a hash of each document's text.
+ */
+#ifndef RLLC_DATA_H
+#define RLLC_DATA_H
+
+#include "rllc/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- documents ------------------------------------------------------------------------------------------- */
+
+typedef struct rllc_reader_options {
+    const char *sources;     /* comma-separated files, folders, "-" */
+    const char *text_field;  /* JSONL: NULL = the first of text, contents, content */
+    const char *where;       /* JSONL: "meta.pile_set_name=Github"; several joined by "," must all hold; NULL = all */
+    int64_t max_bytes;       /* stop after this much text; 0 = no limit */
+} rllc_reader_options;
+extern const rllc_option_table rllc_reader_option_table;
+
+typedef struct rllc_reader rllc_reader;
+rllc_status rllc_reader_open(rllc_reader **out, const rllc_reader_options *options) RLLC_MUST_USE;
+/** Next document: UTF-8 bytes owned by the reader, valid until the next call; *text = NULL at the end. */
+rllc_status rllc_reader_next(rllc_reader *r, const char **text, size_t *n) RLLC_MUST_USE;
+/** Bytes of (compressed) input consumed and in all (0 if unknown), for progress. */
+void rllc_reader_position(const rllc_reader *r, double *done, double *total);
+void rllc_reader_close(rllc_reader *r);
+
+/* ---- tokenizer ------------------------------------------------------------------------------------------- */
+
+typedef struct rllc_tokenizer rllc_tokenizer; /* immutable after construction: safe to share between threads */
+
+/** tokenizer.json, a folder holding it, or a folder with vocab.json + merges.txt (tokenizer_config.json for BOS). */
+rllc_status rllc_tokenizer_load(rllc_tokenizer **out, const char *path) RLLC_MUST_USE;
+/** Writes Hugging Face tokenizer.json (merges as pairs). Equal tokenizers give equal bytes. */
+rllc_status rllc_tokenizer_save(const rllc_tokenizer *t, const char *path) RLLC_MUST_USE;
+void rllc_tokenizer_free(rllc_tokenizer *t);
+
+int64_t rllc_tokenizer_size(const rllc_tokenizer *t); /* ids are 0 .. size-1 */
+int32_t rllc_tokenizer_bos(const rllc_tokenizer *t);  /* id of <|endoftext|> (BOS = EOS); -1 if there is none */
+rllc_hash rllc_tokenizer_hash(const rllc_tokenizer *t);
+/** The raw bytes of a token. */
+const char *rllc_tokenizer_token(const rllc_tokenizer *t, int32_t id, size_t *n);
+
+/** Growing array of ids; {0} is empty. */
+typedef struct rllc_ids {
+    int32_t *data;
+    int64_t n, capacity;
+} rllc_ids;
+void rllc_ids_release(rllc_ids *ids);
+rllc_status rllc_ids_add(rllc_ids *ids, int32_t id) RLLC_MUST_USE;
+
+/** Appends the ids of the text. Bytes that are not UTF-8 are RLLC_EINPUT with the byte offset. */
+rllc_status rllc_tokenizer_encode(const rllc_tokenizer *t, const char *text, size_t n, rllc_ids *out) RLLC_MUST_USE;
+/** Appends the bytes of the tokens. An id out of range is RLLC_EINPUT. */
+rllc_status rllc_tokenizer_decode(const rllc_tokenizer *t, const int32_t *ids, int64_t n, rllc_string *out) RLLC_MUST_USE;
+
+typedef struct rllc_bpe_options {
+    int64_t vocab_size;    /* 5000 */
+    int64_t min_frequency; /* 2: Hugging Face's default is 0; ours says which */
+    const char *special;   /* "<|endoftext|>" */
+    bool special_last;     /* true: id vocab_size-1, as the paper's tokenizer; false: id 0, as Hugging Face's trainer */
+    int64_t max_bytes;     /* train on at most this much text; 0 = all */
+} rllc_bpe_options;
+extern const rllc_option_table rllc_bpe_option_table;
+
+typedef struct rllc_bpe_trainer rllc_bpe_trainer;
+rllc_status rllc_bpe_trainer_new(rllc_bpe_trainer **out, const rllc_bpe_options *options) RLLC_MUST_USE;
+rllc_status rllc_bpe_trainer_add(rllc_bpe_trainer *b, const char *text, size_t n) RLLC_MUST_USE; /* counts pre-tokens */
+rllc_status rllc_bpe_trainer_finish(rllc_bpe_trainer *b, const rllc_monitor *monitor, rllc_tokenizer **out) RLLC_MUST_USE;
+void rllc_bpe_trainer_free(rllc_bpe_trainer *b);
+
+/* ---- packed corpora -------------------------------------------------------------------------------------- */
+
+enum { RLLC_TRAIN, RLLC_VALIDATION, RLLC_SAMPLING, RLLC_ANALYSIS, RLLC_SPLITS };
+extern const char *const rllc_split_names[RLLC_SPLITS]; /* "train", "validation", "sampling", "analysis" */
+
+typedef struct rllc_packing_options {
+    int64_t n_ctx;             /* row = BOS + n_ctx-1 tokens (M 1.6) */
+    double validation_fraction, sampling_fraction, analysis_fraction; /* of documents, by hash; the rest trains */
+    uint64_t split_seed;
+    double repeat_fraction;    /* share of rows in which a span is copied (demo recipe; 0 = the paper) */
+    uint64_t repeat_seed;
+    int64_t max_tokens;        /* 0 = no limit */
+} rllc_packing_options;
+extern const rllc_option_table rllc_packing_option_table;
+
+/**
+ * Tokenizes and packs one corpus into folder/<split>.npy (uint16, or uint32 when the vocabulary needs it; shape
+ * [rows, n_ctx]) and folder/corpus.json: for each split documents, bytes, tokens, rows, content hash; the options,
+ * the tokenizer's hash, the sources with their sizes. A split without a full row is an empty array.
+ * A corpus without one full row in any split is RLLC_EINPUT. The folder appears whole (each file by rename, json last).
+ */
+rllc_status rllc_corpus_pack(const char *folder, const rllc_reader_options *reader, const rllc_packing_options *packing,
+                             const rllc_tokenizer *tokenizer, const rllc_monitor *monitor) RLLC_MUST_USE;
+
+/** The split of a document: depends on its bytes and split_seed only, not on the corpus it is found in. */
+int rllc_document_split(const rllc_packing_options *p, const char *text, size_t n);
+
+/** Rows of tokens mapped from a .npy file (u1, u2, u4, i4, i8, little-endian C order) of 1 to 3 dimensions. */
+typedef struct rllc_rows {
+    rllc_mapping mapping;
+    const unsigned char *data;
+    int bytes;         /* per token */
+    bool is_signed;
+    int64_t shape[3];  /* [1, rows, n_ctx], or [steps, batch, n_ctx] */
+    int64_t rows;      /* shape[0] * shape[1] */
+    int64_t n_ctx;
+    rllc_hash hash;    /* of the token data; from corpus.json when beside it, else computed */
+    const char *path;  /* interned */
+} rllc_rows;
+
+/** Also checks that every id is < d_vocab when d_vocab > 0 (one pass over the file; d_vocab = 0 skips it). */
+rllc_status rllc_rows_open(rllc_rows *r, const char *path, int64_t d_vocab) RLLC_MUST_USE;
+void rllc_rows_get(const rllc_rows *r, int64_t row, int32_t *out); /* [n_ctx] */
+void rllc_rows_close(rllc_rows *r);
+
+/* ---- .npy ------------------------------------------------------------------------------------------------ */
+
+/** Writes a C-order array; descr like "<f4", "<f8", "<u2", "<i8"; data may be streamed with the writer below. */
+rllc_status rllc_npy_write(const char *path, const char *descr, int n_dims, const int64_t *shape, const void *data,
+                           size_t item_size) RLLC_MUST_USE;
+/** Header only, to a stream (the caller then writes the items). Fixed length for up to 3 dimensions, so it can be
+ *  rewritten in place when the first dimension is known at the end. */
+rllc_status rllc_npy_write_header(FILE *f, const char *descr, int n_dims, const int64_t *shape) RLLC_MUST_USE;
+/** Parses a header: descr (at most 7 chars + NUL), shape, offset of the data. Checks that the data fit the file. */
+rllc_status rllc_npy_parse(const rllc_mapping *m, const char *path, char descr[8], int *n_dims, int64_t shape[8],
+                           size_t *offset) RLLC_MUST_USE;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,93 @@
+/*
+ * kernels: the arithmetic, behind one table.
+ *
+ * `ref` is the definition: plain loops, double accumulation, the equation above each. `cpu` is fast. Every slot of a
+ * fast table is compared with `ref` for all shapes by tests/kernels. All matrices are row-major float32; "ld" is the
+ * distance between rows in floats. "=" overwrites, "+=" accumulates, as stated. No kernel allocates: scratch comes
+ * from the caller. A kernel is serial; parallelism lives above it. Same inputs and shapes give the same bits on one
+ * table, whatever the thread.
+ * Shape letters: B batch, T context, C model width, H heads, D head width, V vocabulary, R rows (tokens), P parameters.
+ */
+#ifndef RLLC_KERNELS_H
+#define RLLC_KERNELS_H
+
+#include "rllc/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rllc_adamw_step {
+    double lr, beta1, beta2, eps, weight_decay;
+    double correction1, correction2; /* 1 - beta^t for this step t >= 1 */
+} rllc_adamw_step;
+
+typedef struct rllc_sgld_step {
+    double lr, nbeta, localization, weight_decay, noise_level;
+    double bounding_box; /* clamp to w0 +- this; <= 0: none */
+} rllc_sgld_step;
+
+typedef struct rllc_kernels {
+    const char *name; /* "ref", "cpu-generic", "cpu-avx2", "cpu-avx512" */
+
+    /** C[m,n] = alpha op(A)[m,k] op(B)[k,n] + beta C; op transposes when ta / tb. beta = 0 never reads C.   (E1) */
+    void (*gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
+                 const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
+
+    /** y = (x - mean) * rstd * w + b, rstd = 1/sqrt(var + eps), biased variance; mean, rstd [rows] out.       (E2) */
+    void (*layer_norm_forward)(int64_t rows, int64_t c, const float *x, const float *w, const float *b, double eps,
+                               float *y, float *mean, float *rstd);
+    /** dx += ...; dw += sum_rows dy * xhat, db += sum_rows dy (dw and db may both be NULL).                   (E3) */
+    void (*layer_norm_backward)(int64_t rows, int64_t c, const float *x, const float *mean, const float *rstd,
+                                const float *w, const float *dy, float *dx, float *dw, float *db);
+
+    /**
+     * Causal attention of one head over one sequence.                                                         (E4)
+     *   S = scale q k^T, j <= i only; A = softmax(S); z = A v
+     * q, k, v: T rows of D floats at stride ld; z [T, D] at stride ldz, "="; lse[i] = log sum_j exp(S_ij).
+     * scratch: attention_scratch(T, D) floats. Never forms T x T.
+     */
+    void (*attention_forward)(int64_t t, int64_t d, double scale, const float *q, const float *k, const float *v,
+                              int64_t ld, float *z, int64_t ldz, float *lse, float *scratch);
+    /** dq, dk, dv "=" at stride ldd, from dz at stride ldz; recomputes A from lse.                             (E5) */
+    void (*attention_backward)(int64_t t, int64_t d, double scale, const float *q, const float *k, const float *v,
+                               int64_t ld, const float *z, const float *dz, int64_t ldz, const float *lse, float *dq,
+                               float *dk, float *dv, int64_t ldd, float *scratch);
+    int64_t (*attention_scratch)(int64_t t, int64_t d); /* floats, for both directions */
+
+    /**
+     * Softmax cross-entropy of rows of logits, in place.                                                       (E6)
+     *   loss[r] = logsumexp(logits_r) - logits_r[target_r];  a target < 0 means "no prediction": loss 0, gradient 0.
+     * If gradient_scale != 0 the row becomes gradient_scale * (softmax - onehot(target)); else it is left unspecified.
+     * Finite for any finite logits.
+     */
+    void (*cross_entropy)(int64_t rows, int64_t v, float *logits, int64_t ld, const int32_t *targets,
+                          double gradient_scale, float *loss);
+
+    void (*add)(int64_t n, const float *x, float *y);                 /* y += x */
+    void (*add_rows)(int64_t rows, int64_t c, const float *x, int64_t ldx, float *y, int64_t ldy); /* y[r] += x[r] */
+    void (*column_sum)(int64_t rows, int64_t c, const float *x, int64_t ldx, float *sum);          /* sum += */
+
+    /** One decoupled AdamW step on n parameters; m, v in place.                                                 (E7) */
+    void (*adamw)(int64_t n, const rllc_adamw_step *s, const float *g, float *w, float *m, float *v);
+    /** One SGLD step on n coordinates, noise eta[i] given (may be NULL if noise_level = 0).                     (E12) */
+    void (*sgld)(int64_t n, const rllc_sgld_step *s, const float *g, const float *w0, const float *eta, float *w);
+    /** out[i] = standard normal number `first + i` of the stream (Box-Muller on Philox words).                  (E31) */
+    void (*normals)(const rllc_stream *s, uint64_t first, int64_t n, float *out);
+    /** sum_i x_i^2 in double; NaN or infinity in x gives a non-finite result. */
+    double (*sum_squares)(int64_t n, const float *x);
+} rllc_kernels;
+
+extern const rllc_kernels rllc_kernels_ref;
+
+/** The fastest table this processor runs; RLLC_KERNELS=ref|cpu-generic|cpu-avx2|cpu-avx512 forces one. Decided once. */
+const rllc_kernels *rllc_kernels_get(void);
+/** The tables this build has and this processor can run, ref first. */
+const rllc_kernels *const *rllc_kernels_list(int *n);
+/** Table, BLAS build and core type, as a JSON object: stored with every result. */
+rllc_status rllc_kernels_json(rllc_json **out) RLLC_MUST_USE;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

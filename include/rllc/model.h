@@ -1,0 +1,166 @@
+/*
+ * model: the attention-only transformer (M 1): its tensors, init, forward, backward, named components.
+ *
+ * All parameters are one flat float vector in the order of src/model/tensors.def (layers inside, in order), each
+ * tensor contiguous in TransformerLens' shape. A component is a set of ranges of that vector. Gradients use the same
+ * layout. "Index of a parameter" always means its index in this whole vector.
+ */
+#ifndef RLLC_MODEL_H
+#define RLLC_MODEL_H
+
+#include "rllc/base.h"
+#include "rllc/kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { RLLC_NORM_LN, RLLC_NORM_NULL };           /* normalization: LN | null */
+enum { RLLC_POS_INIT_NORMAL, RLLC_POS_INIT_SINUSOIDAL };
+
+typedef struct rllc_model_options {
+    int64_t n_layers, d_model, n_heads, d_head, n_ctx, d_vocab;
+    int normalization;             /* RLLC_NORM_* */
+    int positions_init;            /* RLLC_POS_INIT_*: sinusoidal is the demo's recipe, not the paper's */
+    double positions_amplitude;    /* of the sinusoids */
+    const char *positions;         /* "shortformer" is the only one supported; others are refused by name */
+    bool attn_only;                /* true is the only one supported */
+    double init_scale;             /* s = init_scale / sqrt(d_model); 0.8 */
+    double ln_eps;                 /* 1e-5 */
+} rllc_model_options;
+extern const rllc_option_table rllc_model_option_table;
+
+/** One tensor inside the flat vector. */
+typedef struct rllc_parameter {
+    const char *name;  /* interned: "blocks.0.attn.W_Q" */
+    int layer;         /* -1 for tensors outside the layers */
+    bool has_heads;    /* axis 0 runs over heads */
+    char init;         /* 'W', '0', '1' */
+    int n_dims;
+    int64_t shape[3];
+    int64_t offset, n; /* in floats */
+} rllc_parameter;
+
+typedef struct rllc_model {
+    rllc_model_options options;
+    rllc_parameter *parameters;
+    int64_t n_parameters; /* tensors */
+    int64_t size;         /* P: floats in all */
+    float *weights;       /* [P] */
+} rllc_model;
+
+/** Checks the options, lays out the tensors, allocates zero weights. */
+rllc_status rllc_model_init(rllc_model *m, const rllc_model_options *options) RLLC_MUST_USE;
+void rllc_model_release(rllc_model *m);
+/** M 1.4: names with W_ ~ N(0, s^2), biases 0, LayerNorm w = 1; stream (seed, "init"), index of the parameter. */
+void rllc_model_randomize(rllc_model *m, uint64_t seed);
+const rllc_parameter *rllc_model_find(const rllc_model *m, const char *name); /* NULL if absent */
+/** Index range check helper: the tensor that holds parameter `index`. */
+const rllc_parameter *rllc_model_at(const rllc_model *m, int64_t index);
+
+/* ---- files ----------------------------------------------------------------------------------------------- */
+
+/**
+ * Reads model.safetensors (ours or TransformerLens' under its state_dict names; attn.mask and attn.IGNORE skipped).
+ * The options come from the shapes, ln tensors present or absent, and our metadata; unknown tensors (an MLP) are
+ * refused by name. path: anything rllc_checkpoint_find accepts.
+ */
+rllc_status rllc_model_load(rllc_model *m, const char *path) RLLC_MUST_USE;
+/** Writes weights (m->weights if NULL) as safetensors; extra metadata (strings) may be NULL. */
+rllc_status rllc_model_save(const rllc_model *m, const float *vector, const char *path,
+                            const rllc_json *metadata) RLLC_MUST_USE;
+/** Content hash of the weights (names, shapes, values). */
+rllc_hash rllc_model_hash(const rllc_model *m);
+/** Writes a flat vector under the tensors' names, restricted to `component` if not NULL: whole tensors that the
+ *  component touches, zero outside it. */
+struct rllc_component;
+rllc_status rllc_model_save_component(const rllc_model *m, const float *vector, const struct rllc_component *component,
+                                      const char *path) RLLC_MUST_USE;
+
+/* ---- components ------------------------------------------------------------------------------------------ */
+
+typedef struct rllc_range {
+    int64_t first, n; /* indices first .. first+n-1 of the flat vector */
+} rllc_range;
+
+/** A set of parameters: disjoint ascending ranges, neighbours merged, so equal sets are equal arrays. */
+typedef struct rllc_component {
+    const char *name; /* interned, as given: "l0h3", "l0h1+l0h4", "full" */
+    rllc_range *ranges;
+    int64_t n_ranges;
+    int64_t size; /* numbers that move */
+} rllc_component;
+
+/**
+ * Names: full; l0h3 (W_Q W_K W_V W_O b_Q b_K b_V slices; not b_O); l0 (all tensors of the layer, ln1 and b_O too);
+ * "l0 attn" (without ln1); embed (W_E); pos_embed (W_pos); unembed (W_U and b_U); a tensor's own name; unions with +.
+ * 0:3 is read as l0h3. An unknown name is RLLC_EUSAGE and names the nearest.
+ */
+rllc_status rllc_component_parse(rllc_component *c, const rllc_model *m, const char *name) RLLC_MUST_USE;
+void rllc_component_release(rllc_component *c);
+/**
+ * Expands a comma-separated list of selectors into component names: besides the above, `heads` (every head),
+ * `layers` (every layer). Duplicates are dropped. Free *names with rllc_free (the strings are interned).
+ */
+rllc_status rllc_components_expand(const rllc_model *m, const char *list, const char ***names, int64_t *n) RLLC_MUST_USE;
+/** Layer and head of a single-head component; false for any other. */
+bool rllc_component_head(const char *name, int *layer, int *head);
+/** The label for people: "0:3" for l0h3, else the name. Interned. */
+const char *rllc_component_label(const char *name);
+
+/* ---- losses ---------------------------------------------------------------------------------------------- */
+
+/** What an evaluation should give besides the mean loss; NULL members are not formed. */
+typedef struct rllc_evaluation {
+    double loss;         /* out: mean over B * (T-1) predictions, nats */
+    float *token_losses; /* [B, T-1] or NULL */
+    float *logits;       /* [B, T, V] or NULL */
+    float *gradient;     /* [P], "=", or NULL: of the mean loss over all B rows */
+} rllc_evaluation;
+
+/** A reusable workspace sized beforehand for at most max_rows sequences per call on n_threads threads. */
+typedef struct rllc_engine rllc_engine;
+rllc_status rllc_engine_new(rllc_engine **out, const rllc_model *m, int64_t max_rows, int n_threads) RLLC_MUST_USE;
+void rllc_engine_free(rllc_engine *e);
+/** Bytes that rllc_engine_new would take with room for `n_gradients` full gradients (0 or 1). */
+int64_t rllc_engine_bytes(const rllc_model *m, int64_t max_rows, int n_threads);
+
+/**
+ * Mean next-token cross-entropy (E10) of `rows` sequences tokens [rows, n_ctx] at `weights` [P]. Same bits for any
+ * number of threads. No T x T and no B x T x V array is formed (logits only if asked).
+ */
+rllc_status rllc_engine_evaluate(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
+                                 rllc_evaluation *out) RLLC_MUST_USE;
+
+/**
+ * One member of a lockstep pass: some parameters differ from the base weights.
+ * free: its coordinates packed in component order [component->size]; gradient: same layout, "=" (NULL: loss only).
+ */
+typedef struct rllc_member {
+    const rllc_component *component;
+    const float *free;
+    float *gradient;
+    double loss;              /* out: mean loss on the batch */
+    float *token_losses;      /* [B, T-1] or NULL */
+} rllc_member;
+
+/**
+ * Losses and gradients of many members on one minibatch, around base weights [P]; what is frozen is computed once
+ * (E11). base_loss (may be NULL): mean loss at the base weights on the same batch; base_token_losses [B, T-1] or NULL.
+ * A member's result does not depend, bit for bit, on which others share the call or on the threads.
+ */
+rllc_status rllc_engine_lockstep(rllc_engine *e, const float *base, const int32_t *tokens, int64_t rows,
+                                 rllc_member *members, int64_t n_members, double *base_loss,
+                                 float *base_token_losses) RLLC_MUST_USE;
+
+/**
+ * Attention of every head from one query position: out [n_layers, n_heads, T], entry (l, h, j) for j <= query, else 0.
+ * For scores; one sequence of t <= n_ctx tokens.
+ */
+rllc_status rllc_engine_attention_row(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t t,
+                                      int64_t query, float *out) RLLC_MUST_USE;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,36 @@
+/*
+ * report: store -> figures and one self-contained HTML file. Never recomputes: it sees store, stats, plot, base only.
+ */
+#ifndef RLLC_REPORT_H
+#define RLLC_REPORT_H
+
+#include "rllc/plot.h"
+#include "rllc/store.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a figure function may use: the store and where files go. */
+typedef struct rllc_report_context {
+    rllc_store *store;
+    const char *folder; /* for .svg, .csv, .gp */
+} rllc_report_context;
+
+/** A figure of the report: a constant in its own file, listed in figures.def. */
+typedef struct rllc_report_figure {
+    const char *name, *title, *summary;
+    /** Draws the files name*.svg it makes and appends their stems to stems (one a line). Without data: RLLC_ENOTFOUND
+     *  with the command that would make them as detail. */
+    rllc_status (*draw)(const rllc_report_context *c, rllc_string *stems);
+} rllc_report_figure;
+
+const rllc_report_figure *const *rllc_report_figure_list(int *n);
+
+/** Draws every figure into folder/figures and writes folder/report.html. */
+rllc_status rllc_report_write(rllc_store *store, const char *folder, const rllc_monitor *monitor) RLLC_MUST_USE;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,161 @@
+/*
+ * store: the one SQLite file of a run. Traces are raw and kept; estimates are derived and can be rebuilt.
+ * The schema is documented column by column in docs/store.md and in src/store/schema.sql.
+ * Every write happens in a transaction; kill -9 at any moment leaves the last commit.
+ */
+#ifndef RLLC_STORE_H
+#define RLLC_STORE_H
+
+#include "rllc/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rllc_store rllc_store;
+
+enum { RLLC_STORE_READ, RLLC_STORE_WRITE /* creates if absent */ };
+rllc_status rllc_store_open(rllc_store **out, const char *path, int mode) RLLC_MUST_USE;
+void rllc_store_close(rllc_store *s);
+/** Transactions nest (savepoints). Functions below open one of their own when none is open. */
+rllc_status rllc_store_begin(rllc_store *s) RLLC_MUST_USE;
+rllc_status rllc_store_commit(rllc_store *s) RLLC_MUST_USE;
+void rllc_store_rollback(rllc_store *s);
+
+/** Where results come from: program version and commit, host, CPU, libraries, kernels, threads. One row a process,
+ *  made on first use; `json` is kept whole. */
+rllc_status rllc_store_provenance(rllc_store *s, const rllc_json *json, int64_t *id) RLLC_MUST_USE;
+/** A key/value of the run: "config", "title", ... (text). */
+rllc_status rllc_store_set_meta(rllc_store *s, const char *key, const char *value) RLLC_MUST_USE;
+/** Appends the value to out; RLLC_ENOTFOUND if the key is absent. */
+rllc_status rllc_store_get_meta(rllc_store *s, const char *key, rllc_string *out) RLLC_MUST_USE;
+
+/* ---- what was measured ----------------------------------------------------------------------------------- */
+
+/** In memory filled by the list functions, every text is interned. */
+typedef struct rllc_store_corpus {
+    int64_t id;
+    const char *name;     /* "mix", "code" */
+    const char *hash;     /* content hash of the split used for sampling, hex */
+    bool trained_on;      /* the run's training corpus */
+    const char *json;     /* corpus.json */
+} rllc_store_corpus;
+rllc_status rllc_store_put_corpus(rllc_store *s, rllc_store_corpus *c) RLLC_MUST_USE; /* fills id; by (name, hash) */
+rllc_status rllc_store_corpora(rllc_store *s, rllc_store_corpus **list, int64_t *n) RLLC_MUST_USE;
+
+typedef struct rllc_store_checkpoint {
+    int64_t id;
+    uint64_t seed;        /* training run */
+    int64_t step;         /* completed updates */
+    const char *hash;     /* content hash of the weights */
+    const char *path;     /* model file, relative to the store's folder when inside it */
+    int64_t n_layers, n_heads;
+    const char *model_json;
+} rllc_store_checkpoint;
+rllc_status rllc_store_put_checkpoint(rllc_store *s, rllc_store_checkpoint *c) RLLC_MUST_USE; /* by (seed, step, hash) */
+rllc_status rllc_store_checkpoints(rllc_store *s, rllc_store_checkpoint **list, int64_t *n) RLLC_MUST_USE; /* by seed, step */
+
+/** Curves over training steps: metric "train_loss", "validation_loss", "gradient_norm", "weight_norm", "tokens", "seconds". */
+rllc_status rllc_store_put_training(rllc_store *s, uint64_t seed, int64_t step, const char *metric,
+                                    double value) RLLC_MUST_USE; /* replaces */
+/** Drops training points and checkpoints of a seed with step > last (before going on from a checkpoint). */
+rllc_status rllc_store_rewind_training(rllc_store *s, uint64_t seed, int64_t last) RLLC_MUST_USE;
+
+typedef struct rllc_store_point {
+    uint64_t seed;
+    int64_t step;
+    double value;
+} rllc_store_point;
+rllc_status rllc_store_training(rllc_store *s, const char *metric, rllc_store_point **list, int64_t *n) RLLC_MUST_USE;
+
+/** Tidy scores: one row per (checkpoint, metric, layer, head, corpus); layer/head -1 and corpus "" where they do not apply. */
+typedef struct rllc_store_score {
+    int64_t checkpoint_id;
+    uint64_t seed;
+    int64_t step;       /* filled when listing */
+    const char *metric; /* "previous_token", ... */
+    int layer, head;
+    const char *corpus;
+    double value, se;   /* se NaN if unknown */
+    int64_t n;          /* samples behind it */
+} rllc_store_score;
+rllc_status rllc_store_put_score(rllc_store *s, const rllc_store_score *score) RLLC_MUST_USE; /* replaces */
+rllc_status rllc_store_scores(rllc_store *s, const char *metric, rllc_store_score **list, int64_t *n) RLLC_MUST_USE; /* NULL = all */
+
+/* ---- sampling -------------------------------------------------------------------------------------------- */
+
+/** One estimate's worth of sampling: checkpoint x component x corpus x loss, with all options. */
+typedef struct rllc_store_cell {
+    int64_t id;
+    const char *identity;     /* hash of everything that decides the result; unique */
+    int64_t checkpoint_id, corpus_id;
+    const char *component;    /* "l0h3" */
+    int64_t dim;              /* numbers that move */
+    const char *loss_kind;    /* "next_token" */
+    const char *options_json; /* all sampler options, batches, threads-independent arithmetic version, kernels */
+    int64_t provenance_id;
+    bool complete;
+    double seconds;           /* its share of wall time so far */
+    double nbeta;
+    /* filled when listing, from the joined rows: */
+    uint64_t seed;
+    int64_t step;
+    const char *corpus;
+    bool refined_data;
+} rllc_store_cell;
+/** Finds the cell by identity or inserts it; fills id, complete, seconds. */
+rllc_status rllc_store_put_cell(rllc_store *s, rllc_store_cell *c) RLLC_MUST_USE;
+rllc_status rllc_store_update_cell(rllc_store *s, int64_t id, bool complete, double seconds) RLLC_MUST_USE;
+rllc_status rllc_store_cells(rllc_store *s, rllc_store_cell **list, int64_t *n) RLLC_MUST_USE; /* by seed, step, corpus, component */
+
+/** Where a chain stands. weights: free coordinates, kept only while unfinished. */
+typedef struct rllc_store_chain {
+    int64_t cell_id;
+    int64_t chain;
+    int64_t stream;
+    int64_t step;          /* next step to take */
+    int64_t n_draws;       /* rows in trace */
+    double init_loss;      /* NaN until known */
+    bool diverged;
+    const char *reason;    /* "" or e.g. "loss is NaN at draw 57 (step 57)" */
+    const float *weights;  /* [dim]; NULL = none */
+    int64_t dim;
+} rllc_store_chain;
+/** Replaces the chain's row and appends draws first .. first+n-1 of loss and baseline (existing rows are replaced). */
+rllc_status rllc_store_put_chain(rllc_store *s, const rllc_store_chain *chain, int64_t first, int64_t n,
+                                 const double *loss, const double *baseline) RLLC_MUST_USE;
+/** RLLC_ENOTFOUND if there is none. weights_out [dim] may be NULL; *has_weights may be NULL. */
+rllc_status rllc_store_get_chain(rllc_store *s, int64_t cell_id, int64_t chain, rllc_store_chain *out,
+                                 float *weights_out, int64_t dim, bool *has_weights) RLLC_MUST_USE;
+/** loss, baseline [capacity] filled with the first *n <= capacity draws; either may be NULL. */
+rllc_status rllc_store_get_trace(rllc_store *s, int64_t cell_id, int64_t chain, double *loss, double *baseline,
+                                 int64_t capacity, int64_t *n) RLLC_MUST_USE;
+/** Per-token losses of a draw as a float32 blob with its shape (level: "draw" = mean over the batch per position
+ *  [T-1], "token" = [B, T-1]); chain -1 = the baseline of stream `stream`. */
+rllc_status rllc_store_put_token_losses(rllc_store *s, int64_t cell_id, int64_t chain, int64_t stream, int64_t draw,
+                                        const float *values, int64_t rows, int64_t columns) RLLC_MUST_USE;
+rllc_status rllc_store_get_token_losses(rllc_store *s, int64_t cell_id, int64_t chain, int64_t stream, int64_t draw,
+                                        float *values, int64_t capacity, int64_t *rows, int64_t *columns) RLLC_MUST_USE;
+
+typedef struct rllc_store_estimate {
+    int64_t cell_id;
+    const char *name; /* "wrLLC" ... */
+    double llc_mean, llc_sd, llc_se, llc_mean_init, llc_sd_init, llc_se_init;
+    int64_t n_chains, n_diverged;
+    const char *per_chain_json; /* {"llc":[..],"llc_init":[..]} */
+} rllc_store_estimate;
+rllc_status rllc_store_put_estimate(rllc_store *s, const rllc_store_estimate *e) RLLC_MUST_USE; /* replaces */
+/** Estimates joined with their cells: list[i] belongs to cells[i]; ordered as rllc_store_cells. */
+rllc_status rllc_store_estimates(rllc_store *s, rllc_store_estimate **list, rllc_store_cell **cells,
+                                 int64_t *n) RLLC_MUST_USE;
+
+/** Stages of a run and the hash of their inputs: lets `rllc run` skip what is unchanged. */
+rllc_status rllc_store_stage_done(rllc_store *s, const char *stage, const char *input_hash) RLLC_MUST_USE;
+bool rllc_store_stage_is_done(rllc_store *s, const char *stage, const char *input_hash);
+
+/* Lists are one allocation each: free with rllc_free. */
+
+#ifdef __cplusplus
+}
+#endif
+#endif
