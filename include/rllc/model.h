@@ -122,8 +122,12 @@ typedef struct rllc_evaluation {
 typedef struct rllc_engine rllc_engine;
 rllc_status rllc_engine_new(rllc_engine **out, const rllc_model *m, int64_t max_rows, int n_threads) RLLC_MUST_USE;
 void rllc_engine_free(rllc_engine *e);
-/** Bytes that rllc_engine_new would take with room for `n_gradients` full gradients (0 or 1). */
-int64_t rllc_engine_bytes(const rllc_model *m, int64_t max_rows, int n_threads);
+/**
+ * Bytes an engine holds once it has served calls of `rows` sequences with these members (n_members = 0: loss only;
+ * one full member: training). Member weights and gradients of the caller are not counted.
+ */
+int64_t rllc_engine_bytes(const rllc_model *m, int64_t rows, int n_threads, const rllc_component *const *members,
+                          int64_t n_members);
 
 /**
  * Mean next-token cross-entropy (E10) of `rows` sequences tokens [rows, n_ctx] at `weights` [P]. Same bits for any
@@ -153,12 +157,16 @@ rllc_status rllc_engine_lockstep(rllc_engine *e, const float *base, const int32_
                                  rllc_member *members, int64_t n_members, double *base_loss,
                                  float *base_token_losses) RLLC_MUST_USE;
 
+/** Sequences of the next calls have t <= n_ctx tokens (rows of t ids); n_ctx after rllc_engine_new. */
+rllc_status rllc_engine_set_context(rllc_engine *e, int64_t t) RLLC_MUST_USE;
+
 /**
- * Attention of every head from one query position: out [n_layers, n_heads, T], entry (l, h, j) for j <= query, else 0.
- * For scores; one sequence of t <= n_ctx tokens.
+ * Attention of every head from one query position to one key position of each sequence, for scores:
+ * out [rows, n_layers, n_heads] = A^{l:h}[query[r], key[r]], 0 when key > query. tokens [rows, t]; what follows the
+ * query does not matter, so shorter sequences are padded with any valid id. Parallel over the sequences.
  */
-rllc_status rllc_engine_attention_row(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t t,
-                                      int64_t query, float *out) RLLC_MUST_USE;
+rllc_status rllc_engine_attention(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
+                                  const int64_t *query, const int64_t *key, float *out) RLLC_MUST_USE;
 
 #ifdef __cplusplus
 }
