@@ -228,6 +228,8 @@ typedef struct rllc_option_table {
     int n;
 } rllc_option_table;
 
+/** One row of a table: RLLC_OPTION(struct type, field, type, initial, low, high | RLLC_UNBOUNDED, choices, unit, help). */
+#define RLLC_OPTION(owner, field, type, initial, ...) {#field, type, offsetof(owner, field), initial, __VA_ARGS__}
 #define RLLC_UNBOUNDED 1.0, 0.0 /* for low, high */
 
 /** Sets every field of `object` to its default. */
