@@ -72,7 +72,13 @@ typedef struct rllc_kernels {
     void (*adamw)(int64_t n, const rllc_adamw_step *s, const float *g, float *w, float *m, float *v);
     /** One SGLD step on n coordinates, noise eta[i] given (may be NULL if noise_level = 0).                     (E12) */
     void (*sgld)(int64_t n, const rllc_sgld_step *s, const float *g, const float *w0, const float *eta, float *w);
-    /** out[i] = standard normal number `first + i` of the stream (Box-Muller on Philox words).                  (E31) */
+    /**
+     * out[i] = standard normal number `first + i` of the stream; any first, any n.                             (E31)
+     * With x0..x3 = the words of block index / 4 and u(x) = (x + 1/2) / 2^32, lanes index % 4 = 0..3 are
+     *   r(x0) cos(2 pi u(x1)), r(x0) sin(2 pi u(x1)), r(x2) cos(2 pi u(x3)), r(x2) sin(2 pi u(x3)),
+     * where r(x) = sqrt(-2 log u(x)).
+     * The bits of a number depend on its index alone, not on first and n. At most 6.77 in size.
+     */
     void (*normals)(const rllc_stream *s, uint64_t first, int64_t n, float *out);
     /** sum_i x_i^2 in double; NaN or infinity in x gives a non-finite result. */
     double (*sum_squares)(int64_t n, const float *x);
@@ -80,9 +86,17 @@ typedef struct rllc_kernels {
 
 extern const rllc_kernels rllc_kernels_ref;
 
-/** The fastest table this processor runs; RLLC_KERNELS=ref|cpu-generic|cpu-avx2|cpu-avx512 forces one. Decided once. */
+/**
+ * The table in use: the one selected, else the one RLLC_KERNELS names, else the fastest this processor runs. Decided
+ * once. A wrong name in RLLC_KERNELS is ignored here; a program reports it with rllc_kernels_select(getenv(...)).
+ */
 const rllc_kernels *rllc_kernels_get(void);
-/** The tables this build has and this processor can run, ref first. */
+/**
+ * Uses the named table from now on (NULL or "": the fastest); call it before any other thread computes.
+ * RLLC_EUSAGE, with the names that would do, if there is none of that name or this processor cannot run it.
+ */
+rllc_status rllc_kernels_select(const char *name) RLLC_MUST_USE;
+/** The tables this build has and this processor can run, ref first, the fastest last. */
 const rllc_kernels *const *rllc_kernels_list(int *n);
 /** Table, BLAS build and core type, as a JSON object: stored with every result. */
 rllc_status rllc_kernels_json(rllc_json **out) RLLC_MUST_USE;
