@@ -21,6 +21,7 @@ typedef struct rllc_common_options {
     int64_t threads;       /* 0 = all of this process' cores */
     int progress;          /* auto, bar, plain, json, none (stderr) */
     bool quiet;
+    bool color;            /* --no-color turns it off */
 } rllc_common_options;
 extern const rllc_option_table rllc_common_option_table;
 
