@@ -124,7 +124,7 @@ rllc_status rllc_engine_new(rllc_engine **out, const rllc_model *m, int64_t max_
 void rllc_engine_free(rllc_engine *e);
 /**
  * Bytes an engine holds once it has served calls of `rows` sequences with these members (n_members = 0: loss only;
- * one full member: training). Member weights and gradients of the caller are not counted.
+ * one full member: training). Member weights and gradients of the caller are not counted. -1 without memory.
  */
 int64_t rllc_engine_bytes(const rllc_model *m, int64_t rows, int n_threads, const rllc_component *const *members,
                           int64_t n_members);

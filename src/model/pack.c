@@ -1,0 +1,130 @@
+/* Weights in the layout a pass computes with: the q, k, v projections of a layer side by side, positions folded in. */
+#include <string.h>
+
+#include "engine.h"
+
+/** Where the slices of tensor `suffix` of a layer come from: the member's free vector, or the base. */
+struct slices {
+    const rllc_model *m;
+    const float *base, *free;
+    const rllc_plan *plan;
+};
+
+static int64_t index_of(const rllc_model *m, const char *suffix, int layer) {
+    for (int64_t i = 0; i < m->n_parameters; i++) {
+        const rllc_parameter *p = &m->parameters[i];
+        if (p->layer != layer) continue;
+        const char *dot = layer < 0 ? p->name : strchr(strchr(p->name, '.') + 1, '.') + 1;
+        if (strcmp(dot, suffix) == 0) return i;
+    }
+    return -1;
+}
+
+/** Slice h of the tensor, or the whole tensor for those without heads; NULL if the model has no such tensor. */
+static const float *slice(const struct slices *s, const char *suffix, int layer, int64_t h) {
+    const int64_t i = index_of(s->m, suffix, layer);
+    if (i < 0) return NULL;
+    const rllc_parameter *p = &s->m->parameters[i];
+    const int64_t at = s->plan ? s->plan->slice_offsets[i * s->m->options.n_heads + h] : -1;
+    if (at >= 0) return s->free + at;
+    return s->base + p->offset + (p->has_heads ? h * (p->n / p->shape[0]) : 0);
+}
+
+/** qkv [C, n 3D] and bias [T, n 3D] of the listed heads.                                                    (E8) */
+static void pack_qkv(const struct slices *s, const rllc_kernels *k, int64_t t, int layer, const int *heads, int64_t n,
+                     const float *W_pos, float *qkv, float *bias) {
+    static const char *const weight[] = {"attn.W_Q", "attn.W_K", "attn.W_V"};
+    static const char *const offset[] = {"attn.b_Q", "attn.b_K", "attn.b_V"};
+    const int64_t C = s->m->options.d_model, D = s->m->options.d_head, width = n * 3 * D;
+    for (int64_t i = 0; i < n; i++)
+        for (int j = 0; j < 3; j++) {
+            const float *w = slice(s, weight[j], layer, heads[i]);
+            for (int64_t c = 0; c < C; c++)
+                memcpy(qkv + c * width + (3 * i + j) * D, w + c * D, (size_t)D * sizeof *w);
+        }
+    k->gemm(false, false, t, width, C, 1.0F, W_pos, C, qkv, width, 0.0F, bias, width);
+    for (int64_t i = 0; i < n; i++)
+        for (int j = 0; j < 3; j++) {
+            const float *b = slice(s, offset[j], layer, heads[i]);
+            float *out = bias + (3 * i + j) * D;
+            if (j == 2) /* positions do not enter the values */
+                for (int64_t r = 0; r < t; r++) memset(out + r * width, 0, (size_t)D * sizeof *out);
+            k->add_rows(t, D, b, 0, out, width);
+        }
+}
+
+static bool layer_changes(const rllc_plan *plan, int64_t l) {
+    const rllc_plan_layer *p = &plan->layers[l];
+    return p->n_heads > 0 || p->ln || p->b_O;
+}
+
+/** Heads that the pass computes at layer l: all, unless only some of them differ where the pass begins. */
+static int64_t packed_heads(const rllc_model *m, const rllc_plan *plan, int64_t l) {
+    return plan && plan->partial_start && l == plan->start ? plan->layers[l].n_heads : m->options.n_heads;
+}
+
+/** Whether W_O must be assembled from moved and unmoved heads. */
+static bool mixed_W_O(const rllc_model *m, const rllc_plan *plan, int64_t l) {
+    if (!plan || !plan->layers[l].W_O) return false;
+    const int64_t H = m->options.n_heads;
+    const int64_t *at = plan->slice_offsets + index_of(m, "attn.W_O", (int)l) * H;
+    for (int64_t h = 0; h < H; h++)
+        if (at[h] < 0) return true;
+    return false;
+}
+
+int64_t rllc_pass_weights_size(const rllc_model *m, const rllc_plan *plan) {
+    const rllc_model_options *o = &m->options;
+    int64_t size = 0;
+    for (int64_t l = 0; l < o->n_layers; l++) {
+        if (plan && !layer_changes(plan, l)) continue;
+        const int64_t width = packed_heads(m, plan, l) * 3 * o->d_head;
+        size += (o->d_model + o->n_ctx) * width;
+        if (mixed_W_O(m, plan, l)) size += o->n_heads * o->d_head * o->d_model;
+    }
+    return size + 16;
+}
+
+static void pack_layer(rllc_layer_weights *w, const struct slices *s, const rllc_kernels *k, int64_t t, int layer,
+                       const int *all_heads, const float *W_pos, float **space) {
+    const rllc_model_options *o = &s->m->options;
+    const int64_t C = o->d_model, D = o->d_head;
+    w->n_heads = packed_heads(s->m, s->plan, layer);
+    w->heads = w->n_heads < o->n_heads ? s->plan->layers[layer].heads : all_heads;
+    const int64_t width = w->n_heads * 3 * D;
+    float *qkv = *space, *bias = qkv + C * width;
+    *space = bias + o->n_ctx * width;
+    if (w->n_heads) pack_qkv(s, k, t, layer, w->heads, w->n_heads, W_pos, qkv, bias);
+    w->qkv = qkv;
+    w->bias = bias;
+    w->W_O = slice(s, "attn.W_O", layer, 0);
+    if (mixed_W_O(s->m, s->plan, layer)) {
+        float *all = *space;
+        *space += o->n_heads * D * C;
+        for (int64_t h = 0; h < o->n_heads; h++)
+            memcpy(all + h * D * C, slice(s, "attn.W_O", layer, h), (size_t)(D * C) * sizeof *all);
+        w->W_O = all;
+    }
+    w->b_O = slice(s, "attn.b_O", layer, 0);
+    w->ln_w = slice(s, "ln1.w", layer, 0);
+    w->ln_b = slice(s, "ln1.b", layer, 0);
+}
+
+void rllc_pass_weights_pack(rllc_pass_weights *w, const rllc_model *m, const rllc_kernels *k, int64_t t,
+                            const int *all_heads, const float *base, const rllc_plan *plan, const float *free,
+                            const rllc_pass_weights *base_pass, float *space) {
+    const struct slices s = {m, base, free, plan};
+    w->W_E = slice(&s, "embed.W_E", -1, 0);
+    w->W_pos = slice(&s, "pos_embed.W_pos", -1, 0);
+    w->lnf_w = slice(&s, "ln_final.w", -1, 0);
+    w->lnf_b = slice(&s, "ln_final.b", -1, 0);
+    w->W_U = slice(&s, "unembed.W_U", -1, 0);
+    w->b_U = slice(&s, "unembed.b_U", -1, 0);
+    for (int l = 0; l < m->options.n_layers; l++) {
+        if (plan && !layer_changes(plan, l)) {
+            w->layers[l] = base_pass->layers[l];
+        } else {
+            pack_layer(&w->layers[l], &s, k, t, l, all_heads, w->W_pos, &space);
+        }
+    }
+}
