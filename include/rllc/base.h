@@ -137,7 +137,7 @@ void rllc_names_free(char **names, int64_t n);
 
 typedef struct json_t rllc_json; /* reference counted: a value belongs to whoever made it, until given to a container */
 
-/** Strict: no duplicate keys, UTF-8 checked, nesting bounded. `name` is used in messages (a path, or path:line). */
+/** Strict: no duplicate keys, UTF-8 checked, nesting at most 2048. `name` is used in messages (a path, or path:line). */
 rllc_status rllc_json_parse(rllc_json **out, const char *text, size_t n, const char *name) RLLC_MUST_USE;
 rllc_status rllc_json_load(rllc_json **out, const char *path) RLLC_MUST_USE;
 void rllc_json_free(rllc_json *j); /* drops one reference; accepts NULL */
@@ -149,7 +149,7 @@ rllc_json *rllc_json_array(void);
 /* Setters: `value` is taken over, also on failure; NULL value is RLLC_ENOMEM, so constructors nest without checks. */
 rllc_status rllc_json_set(rllc_json *object, const char *key, rllc_json *value) RLLC_MUST_USE;
 rllc_status rllc_json_append(rllc_json *array, rllc_json *value) RLLC_MUST_USE;
-rllc_json *rllc_json_string(const char *text);
+rllc_json *rllc_json_string(const char *text); /* NULL becomes null; bytes that are no UTF-8 become U+FFFD */
 rllc_json *rllc_json_integer(int64_t value);
 rllc_json *rllc_json_real(double value); /* NaN and infinities become null */
 rllc_json *rllc_json_boolean(bool value);
@@ -180,7 +180,8 @@ typedef enum { RLLC_YAML_SCALAR, RLLC_YAML_LIST, RLLC_YAML_MAP } rllc_yaml_kind;
 /** A node of a YAML (or JSON) document; scalars stay text and are typed by the schema that reads them. */
 typedef struct rllc_yaml {
     rllc_yaml_kind kind;
-    char *scalar;             /* SCALAR */
+    bool is_null;             /* SCALAR written plainly as null, ~ or nothing at all; its text is kept in `scalar` */
+    char *scalar;             /* SCALAR; never NULL */
     char **keys;              /* MAP: n keys, in order; no duplicates */
     struct rllc_yaml **items; /* LIST and MAP: n children */
     int64_t n;
@@ -234,7 +235,8 @@ typedef struct rllc_option_table {
 
 /** Sets every field of `object` to its default. */
 void rllc_options_default(const rllc_option_table *table, void *object);
-/** Parses `text` into the named field, with bounds. `where` begins the message, e.g. "--lr" or "config.yaml:12: lr". */
+/** Parses `text` (NULL is a null, for TEXT only) into the named field, with bounds: plain decimal numbers under every locale,
+ *  integers also as 1e5. `where` begins the message, e.g. "--lr" or "config.yaml:12: lr". */
 rllc_status rllc_options_set(const rllc_option_table *table, void *object, const char *name, const char *text,
                              const char *where) RLLC_MUST_USE;
 /** Reads a YAML map; an unknown key is RLLC_EINPUT and names the nearest known one, with file and line. */
@@ -283,10 +285,16 @@ rllc_stream rllc_stream_make(uint64_t seed, const char *purpose, uint32_t chain,
 /** The four 32-bit words of block `block` (counter words: block low, block high, step, chain). */
 void rllc_stream_block(const rllc_stream *s, uint64_t block, uint32_t out[4]);
 uint32_t rllc_stream_u32(const rllc_stream *s, uint64_t index);
-double rllc_stream_uniform(const rllc_stream *s, uint64_t index); /* in (0, 1), 53 bits (uses blocks 2*index/4...) */
-uint64_t rllc_stream_below(const rllc_stream *s, uint64_t index, uint64_t n); /* unbiased to 2^-64: 64-bit multiply-shift */
+/* The next two use the 64 bits of words 2 (index % 2) (low half) and the one after (high half) of block index / 2. */
+double rllc_stream_uniform(const rllc_stream *s, uint64_t index); /* in (0, 1): a multiple of 2^-53, or 2^-54 for 0 */
+uint64_t rllc_stream_below(const rllc_stream *s, uint64_t index, uint64_t n); /* 0..n-1, biased by less than n / 2^64 */
 /** A pseudo-random permutation of 0..n-1, evaluated at i without memory (Feistel network with cycle walking). */
 uint64_t rllc_permute(uint64_t i, uint64_t n, uint64_t key);
+
+/** Consecutive parameter indices first .. first+n-1 of a whole model: they address noise and name components. */
+typedef struct rllc_span {
+    int64_t first, n;
+} rllc_span;
 
 /* ---- threads --------------------------------------------------------------------------------------------- */
 
@@ -296,7 +304,8 @@ int rllc_default_threads(void);
 /**
  * Runs task(context, i, worker) for i = 0..n-1 on n_threads threads (0 = default), worker = 0..n_threads-1.
  * Which worker runs which i is not fixed; results must not depend on it. Every i runs unless one fails; the status
- * and detail returned are those of the smallest failing i that ran. Not reentrant from inside a task (runs serially).
+ * and detail returned are those of the smallest i that fails, whatever the timing (indices are handed out in order and
+ * none handed out is dropped). Inside a task that runs beside others a further call runs serially, as worker 0.
  */
 rllc_status rllc_parallel(int64_t n, int n_threads, rllc_status (*task)(void *context, int64_t i, int worker),
                           void *context) RLLC_MUST_USE;
@@ -351,7 +360,8 @@ double rllc_now(void);
 #define RLLC_VERSION "0.1.0"
 /** Commit the library was built from ("unknown" outside git), with "+" when the tree had changes. */
 const char *rllc_commit(void);
-/** Host, CPU, threads, compiler, library versions, kernel path and BLAS as a JSON object; never fails half-way. */
+/** Host, CPU, threads, memory, compiler, version, commit and the libraries of base as a JSON object; rooms that know more
+ *  (kernel path, BLAS, SQLite) add their own members. */
 rllc_status rllc_machine_json(rllc_json **out) RLLC_MUST_USE;
 
 #ifdef __cplusplus

@@ -79,14 +79,10 @@ rllc_status rllc_model_save_component(const rllc_model *m, const float *vector, 
 
 /* ---- components ------------------------------------------------------------------------------------------ */
 
-typedef struct rllc_range {
-    int64_t first, n; /* indices first .. first+n-1 of the flat vector */
-} rllc_range;
-
 /** A set of parameters: disjoint ascending ranges, neighbours merged, so equal sets are equal arrays. */
 typedef struct rllc_component {
     const char *name; /* interned, as given: "l0h3", "l0h1+l0h4", "full" */
-    rllc_range *ranges;
+    rllc_span *ranges;
     int64_t n_ranges;
     int64_t size; /* numbers that move */
 } rllc_component;

@@ -11,9 +11,9 @@ extern "C" {
 #endif
 
 typedef struct rllc_series {
-    const char *label;
-    int64_t n;
-    const double *x, *y;
+    const char *label;        /* drawn literally; NULL or "" = a curve without a name */
+    int64_t n;                /* points */
+    const double *x, *y;      /* a value that is not finite interrupts the curve */
     const double *low, *high; /* band; NULL = none */
     int color;                /* index into the palette (Okabe-Ito extended); -1 = grey context line */
 } rllc_series;
@@ -27,13 +27,16 @@ typedef struct rllc_panel {
     double y_low, y_high;
 } rllc_panel;
 
-/** Panels side by side with a shared legend. */
+/**
+ * Panels side by side. Curves are named at their right ends; where the panels share their names, or have more curves
+ * than names fit beside, a legend above serves all of them.
+ */
 typedef struct rllc_figure {
     const char *name;    /* file stem */
     const char *caption; /* settings and run identity, one or two sentences */
     const rllc_panel *panels;
     int64_t n;
-    int columns; /* panels a row; 0 = all in one */
+    int columns; /* panels a row; at most 5 can be read, 0 = as many as that allows */
 } rllc_figure;
 
 /** Writes folder/name.csv (series data), name.gp (script) and name.svg. Without gnuplot: RLLC_EUNSUPPORTED saying

@@ -29,11 +29,6 @@ typedef struct rllc_sampler_options {
 } rllc_sampler_options;
 extern const rllc_option_table rllc_sampler_option_table;
 
-/** One run of consecutive parameter indices: coordinate i of the free vector maps into the whole model by these. */
-typedef struct rllc_span {
-    int64_t first, n;
-} rllc_span;
-
 /** What a step needs besides the options. */
 typedef struct rllc_sampler_state {
     int64_t dim;

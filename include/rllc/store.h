@@ -25,6 +25,8 @@ void rllc_store_rollback(rllc_store *s);
 /** Where results come from: program version and commit, host, CPU, libraries, kernels, threads. One row a process,
  *  made on first use; `json` is kept whole. */
 rllc_status rllc_store_provenance(rllc_store *s, const rllc_json *json, int64_t *id) RLLC_MUST_USE;
+/** Appends the JSON text of a provenance row (cells name theirs); RLLC_ENOTFOUND if there is none. For the report. */
+rllc_status rllc_store_get_provenance(rllc_store *s, int64_t id, rllc_string *out) RLLC_MUST_USE;
 /** A key/value of the run: "config", "title", ... (text). */
 rllc_status rllc_store_set_meta(rllc_store *s, const char *key, const char *value) RLLC_MUST_USE;
 /** Appends the value to out; RLLC_ENOTFOUND if the key is absent. */

@@ -35,6 +35,7 @@ typedef struct rllc_train_job {
     rllc_adamw_options optimizer;
     rllc_train_options options;
     const rllc_rows *train, *validation; /* validation may be NULL */
+    const char *tokenizer_hash;          /* of the tokenizer behind the rows, noted with the weights; may be NULL */
     rllc_store *store;                 /* may be NULL */
     int n_threads;
     const rllc_monitor *monitor;

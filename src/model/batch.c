@@ -230,7 +230,7 @@ rllc_status rllc_engine_lockstep(rllc_engine *e, const float *base, const int32_
 
 rllc_status rllc_engine_evaluate(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
                                  rllc_evaluation *out) {
-    rllc_range all = {0, e->model->size};
+    rllc_span all = {0, e->model->size};
     const rllc_component full = {.name = "full", .ranges = &all, .n_ranges = 1, .size = e->model->size};
     rllc_member m = {.component = &full, .free = weights, .gradient = out->gradient};
     rllc_pass p = {.e = e, .tokens = tokens, .rows = rows, .base = weights, .members = &m,

@@ -8,7 +8,7 @@
 
 struct builder {
     const rllc_model *m;
-    rllc_range *ranges;
+    rllc_span *ranges;
     int64_t n, capacity;
 };
 
@@ -19,7 +19,7 @@ static rllc_status add_range(struct builder *b, int64_t first, int64_t n) {
         if (status != RLLC_OK) return status;
         b->capacity = more;
     }
-    b->ranges[b->n++] = (rllc_range){first, n};
+    b->ranges[b->n++] = (rllc_span){first, n};
     return RLLC_OK;
 }
 
@@ -105,12 +105,12 @@ done:
 }
 
 static int by_first(const void *a, const void *b) {
-    const int64_t x = ((const rllc_range *)a)->first, y = ((const rllc_range *)b)->first;
+    const int64_t x = ((const rllc_span *)a)->first, y = ((const rllc_span *)b)->first;
     return (x > y) - (x < y);
 }
 
 /** Sorts and merges overlapping and neighbouring ranges, so that equal sets are equal arrays. */
-static int64_t merge(rllc_range *r, int64_t n) {
+static int64_t merge(rllc_span *r, int64_t n) {
     int64_t out = 0;
     qsort(r, (size_t)n, sizeof *r, by_first);
     for (int64_t i = 1; i < n; i++) {

@@ -175,7 +175,7 @@ rllc_status rllc_model_save_component(const rllc_model *m, const float *vector, 
     RLLC_TRY(rllc_alloc(&views, m->n_parameters, sizeof *views));
     RLLC_TRY(rllc_alloc(&masked, m->size, sizeof *masked));
     for (int64_t i = 0; i < component->n_ranges; i++) {
-        const rllc_range r = component->ranges[i];
+        const rllc_span r = component->ranges[i];
         memcpy(masked + r.first, vector + r.first, (size_t)r.n * sizeof *masked);
     }
     for (int64_t i = 0; i < m->n_parameters; i++)
