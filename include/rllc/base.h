@@ -235,8 +235,8 @@ typedef struct rllc_option_table {
 
 /** Sets every field of `object` to its default. */
 void rllc_options_default(const rllc_option_table *table, void *object);
-/** Parses `text` (NULL is a null, for TEXT only) into the named field, with bounds: plain decimal numbers under every locale,
- *  integers also as 1e5. `where` begins the message, e.g. "--lr" or "config.yaml:12: lr". */
+/** Parses `text` (NULL is a null, for TEXT only) into the named field, with bounds: plain decimal numbers under every
+ *  locale, integers also as 1e5. `where` begins the message, e.g. "--lr" or "config.yaml:12: lr". */
 rllc_status rllc_options_set(const rllc_option_table *table, void *object, const char *name, const char *text,
                              const char *where) RLLC_MUST_USE;
 /** Reads a YAML map; an unknown key is RLLC_EINPUT and names the nearest known one, with file and line. */
