@@ -1,7 +1,9 @@
 /*
  * store: the one SQLite file of a run. Traces are raw and kept; estimates are derived and can be rebuilt.
- * The schema is documented column by column in docs/store.md and in src/store/schema.sql.
- * Every write happens in a transaction; kill -9 at any moment leaves the last commit.
+ * The schema is documented column by column in docs/store.md and in src/store/schema.h (`sqlite3 run.db .schema`).
+ * Every write happens in a transaction; kill -9 at any moment leaves the last commit. Several processes may write to one
+ * store: each waits up to 30 s for the others. An open store belongs to one thread at a time and to one process (not to
+ * a child after fork). NaN survives; every text given as NULL is stored as "".
  */
 #ifndef RLLC_STORE_H
 #define RLLC_STORE_H
@@ -17,7 +19,8 @@ typedef struct rllc_store rllc_store;
 enum { RLLC_STORE_READ, RLLC_STORE_WRITE /* creates if absent */ };
 rllc_status rllc_store_open(rllc_store **out, const char *path, int mode) RLLC_MUST_USE;
 void rllc_store_close(rllc_store *s);
-/** Transactions nest (savepoints). Functions below open one of their own when none is open. */
+/** Transactions nest (savepoints): each function below is one of its own, alone or inside an open one, so it happens
+ *  whole or not at all. A commit that fails has rolled back. Rollback without an open transaction does nothing. */
 rllc_status rllc_store_begin(rllc_store *s) RLLC_MUST_USE;
 rllc_status rllc_store_commit(rllc_store *s) RLLC_MUST_USE;
 void rllc_store_rollback(rllc_store *s);
@@ -50,7 +53,7 @@ typedef struct rllc_store_checkpoint {
     uint64_t seed;        /* training run */
     int64_t step;         /* completed updates */
     const char *hash;     /* content hash of the weights */
-    const char *path;     /* model file, relative to the store's folder when inside it */
+    const char *path;     /* model file, relative to the store's folder when inside it (put shortens absolute paths) */
     int64_t n_layers, n_heads;
     const char *model_json;
 } rllc_store_checkpoint;
@@ -60,7 +63,8 @@ rllc_status rllc_store_checkpoints(rllc_store *s, rllc_store_checkpoint **list, 
 /** Curves over training steps: metric "train_loss", "validation_loss", "gradient_norm", "weight_norm", "tokens", "seconds". */
 rllc_status rllc_store_put_training(rllc_store *s, uint64_t seed, int64_t step, const char *metric,
                                     double value) RLLC_MUST_USE; /* replaces */
-/** Drops training points and checkpoints of a seed with step > last (before going on from a checkpoint). */
+/** Drops training points and checkpoints of a seed with step > last (before going on from a checkpoint). A checkpoint that
+ *  was measured (cells, scores) stays: what was measured holds for the weights that its hash names. */
 rllc_status rllc_store_rewind_training(rllc_store *s, uint64_t seed, int64_t last) RLLC_MUST_USE;
 
 typedef struct rllc_store_point {
@@ -105,7 +109,8 @@ typedef struct rllc_store_cell {
     const char *corpus;
     bool refined_data;
 } rllc_store_cell;
-/** Finds the cell by identity or inserts it; fills id, complete, seconds. */
+/** Finds the cell by identity or inserts it; fills id, complete, seconds. RLLC_EMISMATCH if that identity belongs to
+ *  another checkpoint, corpus or component. */
 rllc_status rllc_store_put_cell(rllc_store *s, rllc_store_cell *c) RLLC_MUST_USE;
 rllc_status rllc_store_update_cell(rllc_store *s, int64_t id, bool complete, double seconds) RLLC_MUST_USE;
 rllc_status rllc_store_cells(rllc_store *s, rllc_store_cell **list, int64_t *n) RLLC_MUST_USE; /* by seed, step, corpus, component */
@@ -123,17 +128,19 @@ typedef struct rllc_store_chain {
     const float *weights;  /* [dim]; NULL = none */
     int64_t dim;
 } rllc_store_chain;
-/** Replaces the chain's row and appends draws first .. first+n-1 of loss and baseline (existing rows are replaced). */
+/** Replaces the chain's row and appends draws first .. first+n-1 of loss and baseline (existing rows are replaced, rows
+ *  from n_draws on are dropped). The trace must end with n_draws draws and have no gap: first + n = n_draws if n > 0. */
 rllc_status rllc_store_put_chain(rllc_store *s, const rllc_store_chain *chain, int64_t first, int64_t n,
                                  const double *loss, const double *baseline) RLLC_MUST_USE;
-/** RLLC_ENOTFOUND if there is none. weights_out [dim] may be NULL; *has_weights may be NULL. */
+/** RLLC_ENOTFOUND if there is none. weights_out [dim] may be NULL; *has_weights may be NULL. out->dim is the number of
+ *  stored weights, out->weights stays NULL. */
 rllc_status rllc_store_get_chain(rllc_store *s, int64_t cell_id, int64_t chain, rllc_store_chain *out,
                                  float *weights_out, int64_t dim, bool *has_weights) RLLC_MUST_USE;
 /** loss, baseline [capacity] filled with the first *n <= capacity draws; either may be NULL. */
 rllc_status rllc_store_get_trace(rllc_store *s, int64_t cell_id, int64_t chain, double *loss, double *baseline,
                                  int64_t capacity, int64_t *n) RLLC_MUST_USE;
 /** Per-token losses of a draw as a float32 blob with its shape (level: "draw" = mean over the batch per position
- *  [T-1], "token" = [B, T-1]); chain -1 = the baseline of stream `stream`. */
+ *  [T-1], "token" = [B, T-1]); chain -1 = the baseline of stream `stream`. Get: values may be NULL to ask for the shape. */
 rllc_status rllc_store_put_token_losses(rllc_store *s, int64_t cell_id, int64_t chain, int64_t stream, int64_t draw,
                                         const float *values, int64_t rows, int64_t columns) RLLC_MUST_USE;
 rllc_status rllc_store_get_token_losses(rllc_store *s, int64_t cell_id, int64_t chain, int64_t stream, int64_t draw,
@@ -151,7 +158,7 @@ rllc_status rllc_store_put_estimate(rllc_store *s, const rllc_store_estimate *e)
 rllc_status rllc_store_estimates(rllc_store *s, rllc_store_estimate **list, rllc_store_cell **cells,
                                  int64_t *n) RLLC_MUST_USE;
 
-/** Stages of a run and the hash of their inputs: lets `rllc run` skip what is unchanged. */
+/** Stages of a run and the hash of their inputs when they last ended: lets `rllc run` skip what is unchanged. */
 rllc_status rllc_store_stage_done(rllc_store *s, const char *stage, const char *input_hash) RLLC_MUST_USE;
 bool rllc_store_stage_is_done(rllc_store *s, const char *stage, const char *input_hash);
 

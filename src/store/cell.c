@@ -1,0 +1,146 @@
+/* Cells of the sampling grid and the estimates derived from them. */
+#include "store/internal.h"
+
+#include <string.h>
+
+/* A cell that exists must be of the same weights, data and component: else its identity leaves something out. */
+static rllc_status check_same(const rllc_store *s, sqlite3_stmt *found, const rllc_store_cell *c) {
+    const char *component = (const char *)sqlite3_column_text(found, 5);
+    if (sqlite3_column_int64(found, 3) == c->checkpoint_id && sqlite3_column_int64(found, 4) == c->corpus_id && component &&
+        strcmp(component, c->component ? c->component : "") == 0) {
+        return RLLC_OK;
+    }
+    return rllc_fail(RLLC_EMISMATCH, "%s: cell %s is of checkpoint %lld, corpus %lld, component %s, but is now asked for as "
+                     "checkpoint %lld, corpus %lld, component %s; its identity must tell them apart", s->path, c->identity,
+                     (long long)sqlite3_column_int64(found, 3), (long long)sqlite3_column_int64(found, 4),
+                     component ? component : "", (long long)c->checkpoint_id, (long long)c->corpus_id, c->component);
+}
+
+static rllc_status find_cell(rllc_store *s, rllc_store_cell *c, bool *found) {
+    rllc_status status = RLLC_OK;
+    sqlite3_stmt *statement = NULL;
+    RLLC_TRY(rllc_store_query(s, RLLC_SQL_FIND_CELL, RLLC_VALUES(RLLC_STR(c->identity)), &statement));
+    RLLC_TRY(rllc_store_next(s, statement, found));
+    if (*found) {
+        RLLC_TRY(check_same(s, statement, c));
+        c->id = sqlite3_column_int64(statement, 0);
+        c->complete = sqlite3_column_int64(statement, 1) != 0;
+        c->seconds = rllc_store_real(statement, 2);
+    }
+done:
+    sqlite3_reset(statement);
+    return status;
+}
+
+rllc_status rllc_store_put_cell(rllc_store *s, rllc_store_cell *c) {
+    bool found = false;
+    rllc_status status = rllc_store_begin(s);
+    if (status != RLLC_OK) return status;
+    status = find_cell(s, c, &found);
+    if (status == RLLC_OK && !found) {
+        status = rllc_store_run(s, RLLC_SQL_PUT_CELL,
+                                RLLC_VALUES(RLLC_STR(c->identity), RLLC_INT(c->checkpoint_id), RLLC_INT(c->corpus_id),
+                                            RLLC_STR(c->component), RLLC_INT(c->dim), RLLC_STR(c->loss_kind),
+                                            RLLC_STR(c->options_json), RLLC_INT(c->provenance_id), RLLC_INT(c->complete),
+                                            RLLC_NUM(c->seconds), RLLC_NUM(c->nbeta)));
+        c->id = sqlite3_last_insert_rowid(s->db);
+    }
+    return rllc_store_end(s, status);
+}
+
+rllc_status rllc_store_update_cell(rllc_store *s, int64_t id, bool complete, double seconds) {
+    rllc_status status = rllc_store_begin(s);
+    if (status != RLLC_OK) return status;
+    status = rllc_store_run(s, RLLC_SQL_UPDATE_CELL, RLLC_VALUES(RLLC_INT(id), RLLC_INT(complete), RLLC_NUM(seconds)));
+    if (status == RLLC_OK && sqlite3_changes(s->db) == 0) {
+        status = rllc_fail(RLLC_ENOTFOUND, "%s: the store has no cell %lld", s->path, (long long)id);
+    }
+    return rllc_store_end(s, status);
+}
+
+bool rllc_store_read_cell(sqlite3_stmt *statement, void *cell) {
+    rllc_store_cell *c = cell;
+    c->id = sqlite3_column_int64(statement, 0);
+    c->identity = rllc_store_text(statement, 1);
+    c->checkpoint_id = sqlite3_column_int64(statement, 2);
+    c->corpus_id = sqlite3_column_int64(statement, 3);
+    c->component = rllc_store_text(statement, 4);
+    c->dim = sqlite3_column_int64(statement, 5);
+    c->loss_kind = rllc_store_text(statement, 6);
+    c->options_json = rllc_store_text(statement, 7);
+    c->provenance_id = sqlite3_column_int64(statement, 8);
+    c->complete = sqlite3_column_int64(statement, 9) != 0;
+    c->seconds = rllc_store_real(statement, 10);
+    c->nbeta = rllc_store_real(statement, 11);
+    c->seed = (uint64_t)sqlite3_column_int64(statement, 12);
+    c->step = sqlite3_column_int64(statement, 13);
+    c->corpus = rllc_store_text(statement, 14);
+    c->refined_data = sqlite3_column_int64(statement, 15) == 0;
+    return c->identity && c->component && c->loss_kind && c->options_json && c->corpus;
+}
+
+rllc_status rllc_store_cells(rllc_store *s, rllc_store_cell **list, int64_t *n) {
+    return rllc_store_list(s, RLLC_SQL_LIST_CELLS, RLLC_NO_VALUES, sizeof **list, rllc_store_read_cell, list, n);
+}
+
+/* ---- estimates ------------------------------------------------------------------------------------------- */
+
+rllc_status rllc_store_put_estimate(rllc_store *s, const rllc_store_estimate *e) {
+    rllc_status status = rllc_store_begin(s);
+    if (status != RLLC_OK) return status;
+    status = rllc_store_run(s, RLLC_SQL_PUT_ESTIMATE,
+                            RLLC_VALUES(RLLC_INT(e->cell_id), RLLC_STR(e->name), RLLC_NUM(e->llc_mean), RLLC_NUM(e->llc_sd),
+                                        RLLC_NUM(e->llc_se), RLLC_NUM(e->llc_mean_init), RLLC_NUM(e->llc_sd_init),
+                                        RLLC_NUM(e->llc_se_init), RLLC_INT(e->n_chains), RLLC_INT(e->n_diverged),
+                                        RLLC_STR(e->per_chain_json)));
+    return rllc_store_end(s, status);
+}
+
+/* A row of the joined list. */
+typedef struct {
+    rllc_store_cell cell;
+    rllc_store_estimate estimate;
+} joined;
+
+static bool read_estimate(sqlite3_stmt *statement, void *element) {
+    joined *j = element;
+    rllc_store_estimate *e = &j->estimate;
+    const int first = RLLC_STORE_N_CELL_COLUMNS;
+    const bool cell_read = rllc_store_read_cell(statement, &j->cell);
+    e->cell_id = j->cell.id;
+    e->name = rllc_store_text(statement, first);
+    e->llc_mean = rllc_store_real(statement, first + 1);
+    e->llc_sd = rllc_store_real(statement, first + 2);
+    e->llc_se = rllc_store_real(statement, first + 3);
+    e->llc_mean_init = rllc_store_real(statement, first + 4);
+    e->llc_sd_init = rllc_store_real(statement, first + 5);
+    e->llc_se_init = rllc_store_real(statement, first + 6);
+    e->n_chains = sqlite3_column_int64(statement, first + 7);
+    e->n_diverged = sqlite3_column_int64(statement, first + 8);
+    e->per_chain_json = rllc_store_text(statement, first + 9);
+    return cell_read && e->name && e->per_chain_json;
+}
+
+rllc_status rllc_store_estimates(rllc_store *s, rllc_store_estimate **list, rllc_store_cell **cells, int64_t *n) {
+    rllc_status status = RLLC_OK;
+    joined *rows = NULL;
+    *list = NULL;
+    *cells = NULL;
+    RLLC_TRY(rllc_store_list(s, RLLC_SQL_LIST_ESTIMATES, RLLC_NO_VALUES, sizeof *rows, read_estimate, &rows, n));
+    RLLC_TRY(rllc_alloc(list, *n, sizeof **list));
+    RLLC_TRY(rllc_alloc(cells, *n, sizeof **cells));
+    for (int64_t i = 0; i < *n; i++) {
+        (*list)[i] = rows[i].estimate;
+        (*cells)[i] = rows[i].cell;
+    }
+done:
+    rllc_free(rows);
+    if (status != RLLC_OK) {
+        rllc_free(*list);
+        rllc_free(*cells);
+        *list = NULL;
+        *cells = NULL;
+        *n = 0;
+    }
+    return status;
+}

@@ -1,0 +1,138 @@
+/* The tables of a store. The comments inside the SQL stay in the file: `sqlite3 run.db .schema` shows them.
+ * Reals: NaN is stored as NULL (SQLite has none) and read back as NaN; infinities are stored as they are.
+ * Seeds: 64 bits, stored as SQLite's signed integers with the same bits.
+ * After a change: raise RLLC_STORE_VERSION, keep reading the versions before, and tell docs/store.md. */
+#ifndef RLLC_STORE_SCHEMA_H
+#define RLLC_STORE_SCHEMA_H
+
+#define RLLC_STORE_APPLICATION 0x724C4C43 /* "rLLC" */
+#define RLLC_STORE_VERSION 1
+
+static const char *const rllc_store_schema[] = {
+    "CREATE TABLE meta ( -- what the run says about itself\n"
+    "    key TEXT PRIMARY KEY,      -- 'config', 'title', ...\n"
+    "    value TEXT NOT NULL\n"
+    ") STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE provenance ( -- where results come from: one row for each process that wrote\n"
+    "    id INTEGER PRIMARY KEY,\n"
+    "    process TEXT NOT NULL,     -- hash of machine, process id and start time\n"
+    "    created INTEGER NOT NULL,  -- seconds since 1970, UTC\n"
+    "    json TEXT NOT NULL,        -- version, commit, host, CPU, libraries, kernels, threads\n"
+    "    UNIQUE (process, json)\n"
+    ") STRICT",
+
+    "CREATE TABLE corpus ( -- data that a loss is taken over\n"
+    "    id INTEGER PRIMARY KEY,\n"
+    "    name TEXT NOT NULL,        -- 'mix', 'code'\n"
+    "    hash TEXT NOT NULL,        -- content hash of the split used for sampling\n"
+    "    trained_on INTEGER NOT NULL CHECK (trained_on IN (0, 1)), -- 1: the training corpus\n"
+    "    json TEXT NOT NULL,        -- corpus.json: sources, splits, counts, seeds\n"
+    "    UNIQUE (name, hash)\n"
+    ") STRICT",
+
+    "CREATE TABLE checkpoint ( -- weights that were saved\n"
+    "    id INTEGER PRIMARY KEY,\n"
+    "    seed INTEGER NOT NULL,     -- training run\n"
+    "    step INTEGER NOT NULL,     -- completed updates; 0 = initialisation\n"
+    "    hash TEXT NOT NULL,        -- content hash of the weights\n"
+    "    path TEXT NOT NULL,        -- model file; relative to the store's folder when inside it\n"
+    "    n_layers INTEGER NOT NULL,\n"
+    "    n_heads INTEGER NOT NULL,\n"
+    "    model_json TEXT NOT NULL,  -- the model's options\n"
+    "    UNIQUE (seed, step, hash)\n"
+    ") STRICT",
+
+    "CREATE TABLE training ( -- curves over training\n"
+    "    metric TEXT NOT NULL,      -- 'train_loss', 'validation_loss', 'gradient_norm', ...\n"
+    "    seed INTEGER NOT NULL,\n"
+    "    step INTEGER NOT NULL,     -- completed updates\n"
+    "    value REAL,\n"
+    "    PRIMARY KEY (metric, seed, step)\n"
+    ") STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE score ( -- tidy scores of heads and models\n"
+    "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id),\n"
+    "    metric TEXT NOT NULL,      -- 'previous_token', ...\n"
+    "    layer INTEGER NOT NULL,    -- from 0; -1 = not of one layer\n"
+    "    head INTEGER NOT NULL,     -- from 0; -1 = not of one head\n"
+    "    corpus TEXT NOT NULL,      -- name; '' = no corpus\n"
+    "    value REAL,\n"
+    "    se REAL,                   -- standard error; NULL = unknown\n"
+    "    n INTEGER NOT NULL,        -- samples behind it\n"
+    "    PRIMARY KEY (checkpoint_id, metric, layer, head, corpus)\n"
+    ") STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE cell ( -- one estimate's worth of sampling: checkpoint x component x corpus x loss\n"
+    "    id INTEGER PRIMARY KEY,\n"
+    "    identity TEXT NOT NULL UNIQUE, -- hash of everything that decides the result\n"
+    "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id),\n"
+    "    corpus_id INTEGER NOT NULL REFERENCES corpus (id),\n"
+    "    component TEXT NOT NULL,   -- 'full', 'l0h3', ...: which weights move\n"
+    "    dim INTEGER NOT NULL,      -- how many numbers move\n"
+    "    loss_kind TEXT NOT NULL,   -- 'next_token'\n"
+    "    options_json TEXT NOT NULL, -- all options of the sampler and its batches\n"
+    "    provenance_id INTEGER NOT NULL REFERENCES provenance (id), -- the process that began it\n"
+    "    complete INTEGER NOT NULL CHECK (complete IN (0, 1)), -- 1: every chain has ended\n"
+    "    seconds REAL NOT NULL,     -- its share of wall time so far\n"
+    "    nbeta REAL NOT NULL        -- inverse temperature times n: estimate = nbeta x loss difference\n"
+    ") STRICT",
+
+    "CREATE INDEX cell_checkpoint ON cell (checkpoint_id)",
+
+    "CREATE TABLE chain ( -- where each chain of a cell stands\n"
+    "    cell_id INTEGER NOT NULL REFERENCES cell (id) ON DELETE CASCADE,\n"
+    "    chain INTEGER NOT NULL,    -- from 0\n"
+    "    stream INTEGER NOT NULL,   -- chains of one stream share their minibatches\n"
+    "    step INTEGER NOT NULL,     -- next step to take\n"
+    "    n_draws INTEGER NOT NULL,  -- its rows in trace\n"
+    "    init_loss REAL,            -- mean loss at w* over the init batches; NULL = not yet known\n"
+    "    diverged INTEGER NOT NULL CHECK (diverged IN (0, 1)),\n"
+    "    reason TEXT NOT NULL,      -- why it diverged; '' if it did not\n"
+    "    weights BLOB,              -- float32 little-endian, dim numbers; NULL = ended or not begun\n"
+    "    PRIMARY KEY (cell_id, chain)\n"
+    ") STRICT",
+
+    "CREATE TABLE trace ( -- the raw losses: one row a draw\n"
+    "    cell_id INTEGER NOT NULL,\n"
+    "    chain INTEGER NOT NULL,\n"
+    "    draw INTEGER NOT NULL,     -- from 0, no gaps\n"
+    "    loss REAL,                 -- minibatch loss at w_t, nats per token\n"
+    "    baseline REAL,             -- loss at w* on the same minibatch\n"
+    "    PRIMARY KEY (cell_id, chain, draw),\n"
+    "    FOREIGN KEY (cell_id, chain) REFERENCES chain (cell_id, chain) ON DELETE CASCADE\n"
+    ") STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE token_losses ( -- per-token losses of a draw, where asked for\n"
+    "    cell_id INTEGER NOT NULL REFERENCES cell (id) ON DELETE CASCADE,\n"
+    "    chain INTEGER NOT NULL,    -- -1 = the baseline (loss at w*) of the stream\n"
+    "    stream INTEGER NOT NULL,\n"
+    "    draw INTEGER NOT NULL,\n"
+    "    n_rows INTEGER NOT NULL,   -- 1 (mean over the batch) or the batch size\n"
+    "    n_columns INTEGER NOT NULL, -- predicted positions\n"
+    "    data BLOB NOT NULL,        -- float32 little-endian [n_rows, n_columns]\n"
+    "    PRIMARY KEY (cell_id, chain, stream, draw)\n"
+    ") STRICT",
+
+    "CREATE TABLE estimate ( -- derived from the traces; can be rebuilt\n"
+    "    cell_id INTEGER PRIMARY KEY REFERENCES cell (id) ON DELETE CASCADE,\n"
+    "    name TEXT NOT NULL,        -- 'LLC', 'wrLLC', 'drLLC', 'wdrLLC'\n"
+    "    llc_mean REAL,             -- paired: against the loss at w* on each draw's own minibatch\n"
+    "    llc_sd REAL,               -- over chains, n - 1 below\n"
+    "    llc_se REAL,               -- standard error of llc_mean\n"
+    "    llc_mean_init REAL,        -- conventional: against init_loss\n"
+    "    llc_sd_init REAL,\n"
+    "    llc_se_init REAL,\n"
+    "    n_chains INTEGER NOT NULL,\n"
+    "    n_diverged INTEGER NOT NULL, -- of n_chains; they do not enter the estimate\n"
+    "    per_chain_json TEXT NOT NULL -- {\"llc\": [...], \"llc_init\": [...]}\n"
+    ") STRICT",
+
+    "CREATE TABLE stage ( -- what a run has done, so that unchanged stages are skipped\n"
+    "    stage TEXT PRIMARY KEY,    -- 'tokenize', 'train', ...\n"
+    "    input_hash TEXT NOT NULL,  -- hash of its inputs when it last ended\n"
+    "    ended INTEGER NOT NULL     -- seconds since 1970, UTC\n"
+    ") STRICT, WITHOUT ROWID",
+};
+
+#endif
