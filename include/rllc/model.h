@@ -153,6 +153,11 @@ rllc_status rllc_engine_lockstep(rllc_engine *e, const float *base, const int32_
                                  rllc_member *members, int64_t n_members, double *base_loss,
                                  float *base_token_losses) RLLC_MUST_USE;
 
+/** Floating-point operations per token, attention counted exactly causal: of a forward pass, and of one member's loss
+ *  and gradient in a lockstep pass (E11); -1 without memory. The base pass that members share is not in the latter. */
+double rllc_model_flops(const rllc_model *m);
+double rllc_component_flops(const rllc_model *m, const rllc_component *c);
+
 /** Sequences of the next calls have t <= n_ctx tokens (rows of t ids); n_ctx after rllc_engine_new. */
 rllc_status rllc_engine_set_context(rllc_engine *e, int64_t t) RLLC_MUST_USE;
 

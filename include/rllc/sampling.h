@@ -36,6 +36,7 @@ typedef struct rllc_sampling_job {
     rllc_sampler_options sampler;
     rllc_sampling_options options;
     rllc_store *store;
+    const rllc_json *provenance;             /* stored with the cells; NULL = machine and kernels */
     int n_threads;
     const rllc_monitor *monitor;
     double progress_done, progress_total;    /* member-steps before this job and in all jobs; 0, 0 = this job alone */

@@ -1,0 +1,47 @@
+/* What a group will cost, before it runs. */
+#include "group.h"
+
+static double store_bytes(const rllc_sampling_job *job, int64_t n_components) {
+    const double draws = (double)(n_components * job->sampler.num_chains * job->sampler.num_draws);
+    const double tokens = (double)(job->sampler.batch_size * (job->model->options.n_ctx - 1));
+    double bytes = 40 * draws; /* a row of the trace */
+    if (job->options.token_losses == RLLC_TOKEN_LOSSES_DRAW) bytes += draws * 4 * (double)(job->model->options.n_ctx - 1);
+    if (job->options.token_losses == RLLC_TOKEN_LOSSES_TOKEN) bytes += draws * 4 * tokens;
+    return bytes;
+}
+
+rllc_status rllc_sampling_cost(const rllc_sampling_job *job, double *member_steps, double *tokens, double *flops,
+                               double *memory, double *disk) {
+    rllc_status status = RLLC_OK;
+    const char **names = NULL;
+    rllc_component *components = NULL;
+    const rllc_component **members = NULL;
+    int64_t n = 0, streams, size = 0;
+    const double steps = (double)rllc_sampler_steps(&job->sampler);
+    const double batch = (double)(job->sampler.batch_size * job->model->options.n_ctx);
+    const int64_t chains = job->sampler.num_chains;
+    RLLC_TRY(rllc_components_expand(job->model, job->options.components, &names, &n));
+    RLLC_TRY(rllc_batches_streams(job->options.batches, chains, &streams));
+    RLLC_TRY(rllc_alloc(&components, n, sizeof *components));
+    RLLC_TRY(rllc_alloc(&members, n * chains, sizeof *members));
+    const double base = rllc_model_flops(job->model);
+    *flops = ((double)streams * steps + (double)(streams * job->sampler.num_init_loss_batches)) * batch * base;
+    for (int64_t i = 0; i < n; i++) {
+        RLLC_TRY(rllc_component_parse(&components[i], job->model, names[i]));
+        *flops += steps * (double)chains * batch * rllc_component_flops(job->model, &components[i]);
+        size += components[i].size;
+        for (int64_t k = 0; k < chains; k++) members[i * chains + k] = &components[i];
+    }
+    *member_steps = steps * (double)(n * chains);
+    *tokens = *member_steps * batch;
+    const int64_t per_call = n * ((chains + streams - 1) / streams);
+    *memory = (double)rllc_engine_bytes(job->model, job->sampler.batch_size, job->n_threads, members, per_call) +
+              4 * (double)(size + 3 * size * chains + job->model->size) + batch * 4;
+    *disk = store_bytes(job, n) + 4 * (double)(size * chains);
+done:
+    for (int64_t i = 0; components && i < n; i++) rllc_component_release(&components[i]);
+    rllc_free(components);
+    rllc_free(members);
+    rllc_free(names);
+    return status;
+}
