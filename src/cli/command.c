@@ -13,7 +13,7 @@ static const rllc_option common_options[] = {
     {"progress", RLLC_CHOICE, COMMON(progress), "auto", RLLC_UNBOUNDED, "auto,bar,plain,json,none", "",
      "how progress is shown on standard error"},
     {"quiet", RLLC_BOOLEAN, COMMON(quiet), "false", RLLC_UNBOUNDED, NULL, "", "no progress and no messages (also -q)"},
-    {"color", RLLC_BOOLEAN, COMMON(color), "true", RLLC_UNBOUNDED, NULL, "", "colour on a terminal; --no-color turns it off"},
+    {"color", RLLC_BOOLEAN, COMMON(color), "true", RLLC_UNBOUNDED, NULL, "", "colour on a terminal"},
 };
 
 const rllc_option_table rllc_common_option_table = {"common", "what every command takes", common_options,

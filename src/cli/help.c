@@ -91,6 +91,7 @@ static rllc_status add_fact(void *context, const char *key, const rllc_json *val
     rllc_string *out = context;
     rllc_string text = {0};
     rllc_status status = RLLC_OK;
+    if (strcmp(key, "rllc") == 0 || strcmp(key, "commit") == 0) return RLLC_OK; /* said above */
     if (rllc_json_is_string(value)) {
         RLLC_TRY(rllc_string_add(&text, rllc_json_text(value)));
     } else {
