@@ -233,6 +233,8 @@ typedef struct rllc_option_table {
 #define RLLC_OPTION(owner, field, type, initial, ...) {#field, type, offsetof(owner, field), initial, __VA_ARGS__}
 #define RLLC_UNBOUNDED 1.0, 0.0 /* for low, high */
 
+/** Whether the table is sound: snake_case names, each once; defaults that parse and lie within bounds; help. For tests. */
+rllc_status rllc_options_check(const rllc_option_table *table) RLLC_MUST_USE;
 /** Sets every field of `object` to its default. */
 void rllc_options_default(const rllc_option_table *table, void *object);
 /** Parses `text` (NULL is a null, for TEXT only) into the named field, with bounds: plain decimal numbers under every

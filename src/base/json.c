@@ -19,7 +19,7 @@ rllc_status rllc_json_parse(rllc_json **out, const char *text, size_t n, const c
     if (*out) return RLLC_OK;
     make_printable(error.text);
     bool no_memory = json_error_code(&error) == json_error_out_of_memory;
-    return rllc_fail(no_memory ? RLLC_ENOMEM : RLLC_EINPUT, "%s: line %d, byte %d: %s; expected valid JSON", name,
+    return rllc_fail(no_memory ? RLLC_ENOMEM : RLLC_EINPUT, "%s: line %d, byte %d: %s; expected JSON in UTF-8", name,
                      error.line, error.position, error.text);
 }
 

@@ -1,7 +1,5 @@
-/* Option tables: defaults, and values from text and YAML, checked by type, bounds and choices. */
+/* Option tables: defaults, and values from text, checked by type, bounds and choices. */
 #include <assert.h>
-#include <float.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +18,8 @@ const rllc_option *rllc_base_option_find(const rllc_option_table *table, const c
     return NULL;
 }
 
-const char *rllc_base_option_suggestion(const rllc_option_table *table, const char *unknown) {
+/* The nearest of the table's names, NULL if none is near. */
+static const char *nearest_name(const rllc_option_table *table, const char *unknown) {
     const char **names;
     if (rllc_alloc(&names, table->n, sizeof *names) != RLLC_OK) return NULL;
     for (int i = 0; i < table->n; i++) names[i] = table->options[i].name;
@@ -51,7 +50,17 @@ const char *rllc_base_choice_name(const char *choices, int index) {
     return index < 0 ? NULL : rllc_intern_printf("%.*s", (int)strcspn(p, ","), p);
 }
 
-/* "[0, 10]", "at least 0", "at most 10", or nothing. */
+/* A bound as people write it: 1e9 rather than 1000000000. */
+static const char *short_number(char buffer[32], double value) {
+    rllc_format_double(buffer, value);
+    size_t length = strlen(buffer), n_zeros = 0;
+    while (n_zeros < length && buffer[length - 1 - n_zeros] == '0') n_zeros++;
+    bool plain = strspn(buffer, "-0123456789") == length;
+    if (plain && n_zeros >= 5 && n_zeros < length) snprintf(buffer + length - n_zeros, 32 - length, "e%zu", n_zeros);
+    return buffer;
+}
+
+/* " in [0, 10]", " of at least 0", " of at most 10", or nothing. */
 static rllc_status add_bounds(const rllc_option *o, rllc_string *out) {
     char low[32], high[32];
     const double limit = o->type == RLLC_REAL ? 1e300 : 9e18; /* a bound beyond the type is none */
@@ -59,11 +68,10 @@ static rllc_status add_bounds(const rllc_option *o, rllc_string *out) {
     bool from = o->low > -limit, to = o->high < limit;
     if (o->type == RLLC_SEED && o->low <= 0) from = false;
     if (from && to) {
-        return rllc_string_printf(out, " in [%s, %s]", rllc_format_double(low, o->low),
-                                  rllc_format_double(high, o->high));
+        return rllc_string_printf(out, " in [%s, %s]", short_number(low, o->low), short_number(high, o->high));
     }
-    if (from) return rllc_string_printf(out, " of at least %s", rllc_format_double(low, o->low));
-    if (to) return rllc_string_printf(out, " of at most %s", rllc_format_double(high, o->high));
+    if (from) return rllc_string_printf(out, " of at least %s", short_number(low, o->low));
+    if (to) return rllc_string_printf(out, " of at most %s", short_number(high, o->high));
     return RLLC_OK;
 }
 
@@ -95,7 +103,7 @@ static const char *nearest_choice(const rllc_option *o, const char *text) {
     return rllc_nearest(text, names, n);
 }
 
-static rllc_status refuse(const rllc_option *o, const char *text, const char *where, rllc_status bad) {
+rllc_status rllc_base_option_refuse(const rllc_option *o, const char *text, const char *where, rllc_status bad) {
     rllc_string expected = {0};
     rllc_status status = rllc_base_option_expected(o, &expected);
     if (status == RLLC_OK) {
@@ -165,7 +173,7 @@ rllc_status rllc_base_option_set(const rllc_option *o, void *object, const char 
         *(const char **)field = stored;
         return RLLC_OK;
     }
-    return text && store(o, field, text) ? RLLC_OK : refuse(o, text, where, bad);
+    return text && store(o, field, text) ? RLLC_OK : rllc_base_option_refuse(o, text, where, bad);
 }
 
 void rllc_options_default(const rllc_option_table *table, void *object) {
@@ -177,70 +185,26 @@ void rllc_options_default(const rllc_option_table *table, void *object) {
     }
 }
 
-static rllc_status refuse_unknown(const rllc_option_table *table, const char *name, const char *where,
-                                  rllc_status bad) {
-    const char *near = rllc_base_option_suggestion(table, name);
-    return rllc_fail(bad, "%s%sunknown key '%.100s' in '%s'%s%s%s", where, *where ? ": " : "", name, table->name,
-                     near ? "; did you mean '" : "; the help lists what there is", near ? near : "", near ? "'?" : "");
+rllc_status rllc_base_option_unknown(const rllc_option_table *table, const char *name, const char *where,
+                                     rllc_status bad) {
+    const char *near = nearest_name(table, name);
+    rllc_string hint = {0};
+    rllc_status status = near ? rllc_string_printf(&hint, "did you mean '%s'?", near)
+                              : rllc_string_add(&hint, "expected one of");
+    for (int i = 0; i < table->n && !near && status == RLLC_OK; i++) {
+        status = rllc_string_printf(&hint, "%s%s", i ? ", " : " ", table->options[i].name);
+    }
+    if (status == RLLC_OK) {
+        status = rllc_fail(bad, "%s%sunknown key '%.100s' in '%s'; %s", where, *where ? ": " : "", name, table->name,
+                           rllc_string_text(&hint));
+    }
+    rllc_string_release(&hint);
+    return status;
 }
 
 rllc_status rllc_options_set(const rllc_option_table *table, void *object, const char *name, const char *text,
                              const char *where) {
     const rllc_option *o = rllc_base_option_find(table, name);
-    if (!o) return refuse_unknown(table, name, where, RLLC_EINPUT);
+    if (!o) return rllc_base_option_unknown(table, name, where, RLLC_EINPUT);
     return rllc_base_option_set(o, object, text, where, RLLC_EINPUT);
-}
-
-/* "config.yaml:12", or "lr=-1" for a value from the command line. */
-static const char *place_of(const rllc_yaml *y) {
-    return y->line > 0 ? rllc_intern_printf("%s:%d", y->file, y->line) : y->file;
-}
-
-/* A list of scalars as "a,b,c". */
-static rllc_status joined(const rllc_yaml *list, const char *where, rllc_status bad, rllc_string *out) {
-    rllc_status status = RLLC_OK;
-    for (int64_t i = 0; i < list->n; i++) {
-        if (list->items[i]->kind != RLLC_YAML_SCALAR) {
-            RLLC_TRY(rllc_fail(bad, "%s: the list holds a list or map, expected single values", where));
-        }
-        if (i > 0) RLLC_TRY(rllc_string_add(out, ","));
-        RLLC_TRY(rllc_string_add(out, list->items[i]->scalar));
-    }
-    if (list->n == 0) RLLC_TRY(rllc_string_add(out, ""));
-done:
-    return status;
-}
-
-static rllc_status set_from_node(const rllc_option *o, void *object, const rllc_yaml *y, const char *where,
-                                 rllc_status bad) {
-    if (y->kind == RLLC_YAML_SCALAR) return rllc_base_option_set(o, object, y->is_null ? NULL : y->scalar, where, bad);
-    if (y->kind == RLLC_YAML_LIST && o->type == RLLC_TEXT) {
-        rllc_string text = {0};
-        rllc_status status = joined(y, where, bad, &text);
-        if (status == RLLC_OK) status = rllc_base_option_set(o, object, rllc_string_text(&text), where, bad);
-        rllc_string_release(&text);
-        return status;
-    }
-    return refuse(o, y->kind == RLLC_YAML_LIST ? "a list" : "a map", where, bad);
-}
-
-rllc_status rllc_options_from_yaml(const rllc_option_table *table, void *object, const rllc_yaml *map) {
-    if (map->kind == RLLC_YAML_SCALAR && map->is_null) return RLLC_OK; /* "model:" with nothing below */
-    if (map->kind != RLLC_YAML_MAP) {
-        return rllc_fail(map->line > 0 ? RLLC_EINPUT : RLLC_EUSAGE, "%s: %s: expected a map of keys and values",
-                         place_of(map), table->name);
-    }
-    for (int64_t i = 0; i < map->n; i++) {
-        const rllc_yaml *y = map->items[i];
-        rllc_status bad = y->line > 0 ? RLLC_EINPUT : RLLC_EUSAGE;
-        const rllc_option *o = rllc_base_option_find(table, map->keys[i]);
-        const char *place = place_of(y);
-        if (!place) return rllc_fail(RLLC_ENOMEM, "no memory to read '%s'", map->keys[i]);
-        if (!o) return refuse_unknown(table, map->keys[i], place, bad);
-        const char *where = rllc_intern_printf("%s: %s", place, o->name);
-        if (!where) return rllc_fail(RLLC_ENOMEM, "no memory to read '%s'", map->keys[i]);
-        rllc_status status = set_from_node(o, object, y, where, bad);
-        if (status != RLLC_OK) return status;
-    }
-    return RLLC_OK;
 }

@@ -74,22 +74,15 @@ static rllc_status set_member(void *context, const char *key, const rllc_json *v
     const char *text;
     const rllc_option *o = rllc_base_option_find(t->table, key);
     const char *where = rllc_intern_printf("%s.%s", t->table->name, key);
-    if (!o) return rllc_options_set(t->table, t->object, key, "", t->table->name); /* fails with a suggestion */
+    if (!o || strcmp(o->name, key) != 0) return rllc_base_option_unknown(t->table, key, "", RLLC_EINPUT);
     if (!where) return rllc_fail(RLLC_ENOMEM, "no memory to read '%s'", key);
     RLLC_TRY(value_text(value, &buffer, &text));
     if (text && strlen(text) != (rllc_json_is_string(value) ? rllc_json_text_length(value) : buffer.length)) {
         RLLC_TRY(rllc_fail(RLLC_EINPUT, "%s: the text holds a NUL character", where));
     }
     if (!fits(o, value)) {
-        rllc_string expected = {0};
-        status = rllc_base_option_expected(o, &expected);
-        if (status == RLLC_OK) {
-            status = rllc_fail(RLLC_EINPUT, "%s: found %s%.200s%s, expected %s", where,
-                               rllc_json_is_string(value) ? "\"" : "", text ? text : "null",
-                               rllc_json_is_string(value) ? "\"" : "", rllc_string_text(&expected));
-        }
-        rllc_string_release(&expected);
-        goto done;
+        const char *shown = rllc_json_is_string(value) ? rllc_intern_printf("the text \"%.190s\"", text) : text;
+        RLLC_TRY(rllc_base_option_refuse(o, shown, where, RLLC_EINPUT));
     }
     RLLC_TRY(rllc_base_option_set(o, t->object, text, where, RLLC_EINPUT));
 done:

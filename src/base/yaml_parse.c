@@ -1,5 +1,4 @@
 /* YAML text to a tree, without the parts of YAML that surprise: anchors, merge keys, foreign tags, duplicate keys. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
