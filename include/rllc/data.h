@@ -19,10 +19,20 @@ typedef struct rllc_reader_options {
     const char *sources;     /* comma-separated files, folders, "-" */
     const char *text_field;  /* JSONL: NULL = the first of text, contents, content */
     const char *where;       /* JSONL: "meta.pile_set_name=Github"; several joined by "," must all hold; NULL = all */
-    int64_t max_bytes;       /* stop after this much text; 0 = no limit */
+    int64_t max_bytes;       /* stop after the document that reaches this much text; 0 = no limit */
+    int64_t cut_bytes;       /* cut longer documents at the first line end after this many bytes; 0 = never */
+    int64_t max_document_bytes; /* a longer document is RLLC_EINPUT: the bound on memory; 0 = 1 GiB */
 } rllc_reader_options;
 extern const rllc_option_table rllc_reader_option_table;
 
+/**
+ * Reads documents in the order of the sources; a folder's files (recursively, sorted by path; names that begin with a
+ * dot are left out) count as if they were listed. JSON Lines is what ends in .jsonl or .ndjson (before .gz .zst .xz
+ * .bz2), or whose first line is a JSON object with the text field (for .json: any object); else a file is plain text,
+ * whose documents are separated by <|endoftext|> (with the line break after it, if it has a line to itself).
+ * Compression is told by content. A byte order mark at the beginning of a file is left out, and so are documents
+ * without any text.
+ */
 typedef struct rllc_reader rllc_reader;
 rllc_status rllc_reader_open(rllc_reader **out, const rllc_reader_options *options) RLLC_MUST_USE;
 /** Next document: UTF-8 bytes owned by the reader, valid until the next call; *text = NULL at the end. */
@@ -35,7 +45,8 @@ void rllc_reader_close(rllc_reader *r);
 
 typedef struct rllc_tokenizer rllc_tokenizer; /* immutable after construction: safe to share between threads */
 
-/** tokenizer.json, a folder holding it, or a folder with vocab.json + merges.txt (tokenizer_config.json for BOS). */
+/** tokenizer.json, vocab.json (with merges.txt beside it), or a folder holding them. Where a folder holds both and they
+ *  differ, vocab.json is taken and rllc_tokenizer_remark says so. tokenizer_config.json may name the BOS token. */
 rllc_status rllc_tokenizer_load(rllc_tokenizer **out, const char *path) RLLC_MUST_USE;
 /** Writes Hugging Face tokenizer.json (merges as pairs). Equal tokenizers give equal bytes. */
 rllc_status rllc_tokenizer_save(const rllc_tokenizer *t, const char *path) RLLC_MUST_USE;
@@ -44,10 +55,12 @@ void rllc_tokenizer_free(rllc_tokenizer *t);
 int64_t rllc_tokenizer_size(const rllc_tokenizer *t); /* ids are 0 .. size-1 */
 int32_t rllc_tokenizer_bos(const rllc_tokenizer *t);  /* id of <|endoftext|> (BOS = EOS); -1 if there is none */
 rllc_hash rllc_tokenizer_hash(const rllc_tokenizer *t);
-/** The raw bytes of a token. */
+/** The raw bytes of a token, with a NUL behind; NULL if there is no such id. */
 const char *rllc_tokenizer_token(const rllc_tokenizer *t, int32_t id, size_t *n);
+/** Something about its files that a program should pass on to its user, or NULL. */
+const char *rllc_tokenizer_remark(const rllc_tokenizer *t);
 
-/** Growing array of ids; {0} is empty. */
+/** A growing array of ids; {0} is empty. */
 typedef struct rllc_ids {
     int32_t *data;
     int64_t n, capacity;
@@ -65,10 +78,15 @@ typedef struct rllc_bpe_options {
     int64_t min_frequency; /* 2: Hugging Face's default is 0; ours says which */
     const char *special;   /* "<|endoftext|>" */
     bool special_last;     /* true: id vocab_size-1, as the paper's tokenizer; false: id 0, as Hugging Face's trainer */
-    int64_t max_bytes;     /* train on at most this much text; 0 = all */
+    int64_t max_bytes;     /* train on at most this much text; 0 = all (flag: --train-bytes) */
 } rllc_bpe_options;
 extern const rllc_option_table rllc_bpe_option_table;
 
+/**
+ * Hugging Face's BpeTrainer, merge for merge: the special token, the 256 byte symbols, then the most frequent pair again
+ * and again (ties: smaller ids), until the vocabulary is full or no pair occurs max(1, min_frequency) times. Counts are
+ * 64-bit (theirs are 32-bit and overflow beyond 2^31 occurrences of a pair).
+ */
 typedef struct rllc_bpe_trainer rllc_bpe_trainer;
 rllc_status rllc_bpe_trainer_new(rllc_bpe_trainer **out, const rllc_bpe_options *options) RLLC_MUST_USE;
 rllc_status rllc_bpe_trainer_add(rllc_bpe_trainer *b, const char *text, size_t n) RLLC_MUST_USE; /* counts pre-tokens */
@@ -108,6 +126,7 @@ typedef struct rllc_rows {
     const unsigned char *data;
     int bytes;         /* per token */
     bool is_signed;
+    int n_dims;        /* of the file: 1 to 3 */
     int64_t shape[3];  /* [1, rows, n_ctx], or [steps, batch, n_ctx] */
     int64_t rows;      /* shape[0] * shape[1] */
     int64_t n_ctx;

@@ -48,6 +48,9 @@ typedef struct rllc_sampling_job {
  */
 rllc_status rllc_sample(const rllc_sampling_job *job) RLLC_MUST_USE;
 
+/** All options that the job's cells are stored with, as canonical JSON text: cells with equal text had equal settings. */
+rllc_status rllc_sampling_options_json(const rllc_sampling_job *job, rllc_string *out) RLLC_MUST_USE;
+
 /** The number of streams that `batches` means for this many chains. */
 rllc_status rllc_batches_streams(const char *batches, int64_t num_chains, int64_t *streams) RLLC_MUST_USE;
 

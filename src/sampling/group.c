@@ -7,7 +7,7 @@
 /* Changes when the arithmetic of sampling changes, so that old results are not taken for new ones. */
 #define ARITHMETIC "rllc.sample/1"
 
-rllc_status rllc_group_options_json(const rllc_sampling_job *job, rllc_string *out) {
+rllc_status rllc_sampling_options_json(const rllc_sampling_job *job, rllc_string *out) {
     rllc_status status = RLLC_OK;
     rllc_json *all = NULL, *sampler = NULL;
     RLLC_TRY(rllc_options_to_json(&rllc_sampler_option_table, &job->sampler, &sampler));
@@ -80,7 +80,7 @@ static rllc_status open_cells(rllc_group *g) {
     RLLC_TRY(rllc_components_expand(job->model, job->options.components, &names, &g->n_components));
     RLLC_TRY(rllc_alloc(&g->components, g->n_components, sizeof *g->components));
     RLLC_TRY(rllc_alloc(&g->cells, g->n_components, sizeof *g->cells));
-    RLLC_TRY(rllc_group_options_json(job, &options));
+    RLLC_TRY(rllc_sampling_options_json(job, &options));
     RLLC_TRY(put_provenance(job, &provenance_id));
     for (int64_t i = 0; i < g->n_components; i++) {
         rllc_store_cell *c = &g->cells[i];

@@ -54,7 +54,4 @@ int64_t rllc_group_init_batches(const rllc_group *g);
 /** The estimate of one cell from its stored traces, into the store. */
 rllc_status rllc_estimate_cell(rllc_store *store, const rllc_store_cell *cell, bool full) RLLC_MUST_USE;
 
-/** Records kept with the cell: sampler and sampling options in one object; their canonical text is part of the identity. */
-rllc_status rllc_group_options_json(const rllc_sampling_job *job, rllc_string *out) RLLC_MUST_USE;
-
 #endif
