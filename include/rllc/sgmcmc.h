@@ -49,8 +49,8 @@ typedef struct rllc_sampler_kind {
 const rllc_sampler_kind *rllc_sampler_find(const char *name); /* NULL if unknown */
 const rllc_sampler_kind *const *rllc_sampler_list(int *n);
 
-/** Steps of a chain: burn-in + draws * steps between draws. Draw k is recorded at step burnin + k * between,
- *  with the loss at the weights before that step's update (M 3.3). */
+/** Steps of a chain: burn-in + draws * steps between draws. Draw k is recorded at step burnin + (k + 1) * between - 1
+ *  (as devinterp 1), with the loss at the weights before that step's update. */
 int64_t rllc_sampler_steps(const rllc_sampler_options *o);
 /** The draw recorded at this step, -1 if none. */
 int64_t rllc_sampler_draw_at(const rllc_sampler_options *o, int64_t step);

@@ -51,7 +51,7 @@ int64_t rllc_sampler_steps(const rllc_sampler_options *o) {
 
 int64_t rllc_sampler_draw_at(const rllc_sampler_options *o, int64_t step) {
     const int64_t after = step - o->num_burnin_steps;
-    if (after < 0 || after % o->num_steps_bw_draws) return -1;
+    if (after < 0 || (after + 1) % o->num_steps_bw_draws) return -1;
     const int64_t draw = after / o->num_steps_bw_draws;
     return draw < o->num_draws ? draw : -1;
 }
