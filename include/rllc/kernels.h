@@ -30,7 +30,11 @@ typedef struct rllc_sgld_step {
 typedef struct rllc_kernels {
     const char *name; /* "ref", "cpu-generic", "cpu-avx2", "cpu-avx512" */
 
-    /** C[m,n] = alpha op(A)[m,k] op(B)[k,n] + beta C; op transposes when ta / tb. beta = 0 never reads C.   (E1) */
+    /**
+     * C[m,n] = alpha op(A)[m,k] op(B)[k,n] + beta C; op transposes when ta / tb. beta = 0 never reads C.       (E1)
+     * The bits of an element depend on its row of op(A), its column of op(B), k, alpha, beta and its old value alone:
+     * rows or columns computed together or apart come out the same. Takes up to 600 KB of stack.
+     */
     void (*gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
                  const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
@@ -98,7 +102,7 @@ const rllc_kernels *rllc_kernels_get(void);
 rllc_status rllc_kernels_select(const char *name) RLLC_MUST_USE;
 /** The tables this build has and this processor can run, ref first, the fastest last. */
 const rllc_kernels *const *rllc_kernels_list(int *n);
-/** Table, BLAS build and core type, as a JSON object: stored with every result. */
+/** {"table": name in use, "tables": [names]}: stored with every result, since bits may differ between tables. */
 rllc_status rllc_kernels_json(rllc_json **out) RLLC_MUST_USE;
 
 #ifdef __cplusplus

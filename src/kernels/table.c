@@ -1,11 +1,10 @@
-/* Which kernel tables exist, which this processor runs, and which one is used. */
-#include <cblas.h>
+/* Which kernel tables this processor runs, and which one is used. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "rllc/kernels.h"
+#include "kernels/cpu/tables.h"
 
 enum { MAX_TABLES = 4 };
 
@@ -14,21 +13,27 @@ static int n_runnable;
 static pthread_once_t found = PTHREAD_ONCE_INIT;
 static _Atomic(const rllc_kernels *) chosen;
 
-static void find_tables(void)
-{
+/* In order of speed. */
+static void find_tables(void) {
     runnable[n_runnable++] = &rllc_kernels_ref;
-    openblas_set_num_threads(1); /* parallelism lives above the kernels */
+    runnable[n_runnable++] = &rllc_kernels_cpu_generic;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (avx2) runnable[n_runnable++] = &rllc_kernels_cpu_avx2;
+    if (avx512) runnable[n_runnable++] = &rllc_kernels_cpu_avx512;
+#endif
 }
 
-const rllc_kernels *const *rllc_kernels_list(int *n)
-{
+const rllc_kernels *const *rllc_kernels_list(int *n) {
     pthread_once(&found, find_tables);
     *n = n_runnable;
     return runnable;
 }
 
-static const rllc_kernels *named(const char *name)
-{
+static const rllc_kernels *named(const char *name) {
     int n = 0;
     const rllc_kernels *const *tables = rllc_kernels_list(&n);
     if (name == NULL || name[0] == 0) return tables[n - 1]; /* the list is ordered by speed */
@@ -38,8 +43,7 @@ static const rllc_kernels *named(const char *name)
     return NULL;
 }
 
-rllc_status rllc_kernels_select(const char *name)
-{
+rllc_status rllc_kernels_select(const char *name) {
     const rllc_kernels *table = named(name);
     if (table != NULL) {
         atomic_store(&chosen, table);
@@ -60,8 +64,7 @@ rllc_status rllc_kernels_select(const char *name)
     return status;
 }
 
-const rllc_kernels *rllc_kernels_get(void)
-{
+const rllc_kernels *rllc_kernels_get(void) {
     const rllc_kernels *table = atomic_load(&chosen);
     if (table != NULL) return table;
     table = named(getenv("RLLC_KERNELS"));
@@ -70,8 +73,7 @@ const rllc_kernels *rllc_kernels_get(void)
     return atomic_compare_exchange_strong(&chosen, &none, table) ? table : none;
 }
 
-rllc_status rllc_kernels_json(rllc_json **out)
-{
+rllc_status rllc_kernels_json(rllc_json **out) {
     rllc_status status = RLLC_OK;
     int n = 0;
     const rllc_kernels *const *tables = rllc_kernels_list(&n);
@@ -82,8 +84,6 @@ rllc_status rllc_kernels_json(rllc_json **out)
     rllc_json *given = names;
     names = NULL;
     RLLC_TRY(rllc_json_set(object, "tables", given));
-    RLLC_TRY(rllc_json_set(object, "blas", rllc_json_string(openblas_get_config())));
-    RLLC_TRY(rllc_json_set(object, "blas_core", rllc_json_string(openblas_get_corename())));
     *out = object;
     object = NULL;
 done:

@@ -4,28 +4,24 @@
 
 #include "kernels/ref/ref.h"
 
-static double dot(int64_t d, const float *x, const float *y)
-{
+static double dot(int64_t d, const float *x, const float *y) {
     double sum = 0;
     for (int64_t e = 0; e < d; e++) sum += (double)x[e] * (double)y[e];
     return sum;
 }
 
 /* Scratch holds two vectors of T doubles, at any float alignment. */
-static void put(float *scratch, int64_t i, double value)
-{
+static void put(float *scratch, int64_t i, double value) {
     memcpy(scratch + 2 * i, &value, sizeof value);
 }
 
-static double get(const float *scratch, int64_t i)
-{
+static double get(const float *scratch, int64_t i) {
     double value;
     memcpy(&value, scratch + 2 * i, sizeof value);
     return value;
 }
 
-int64_t rllc_ref_attention_scratch(int64_t t, int64_t d)
-{
+int64_t rllc_ref_attention_scratch(int64_t t, int64_t d) {
     (void)d;
     return 4 * t;
 }
@@ -34,8 +30,7 @@ int64_t rllc_ref_attention_scratch(int64_t t, int64_t d)
  * S_ij = scale q_i . k_j for j <= i;  lse_i = log sum_j exp(S_ij);  z_i = sum_j exp(S_ij - lse_i) v_j        (E4)
  */
 void rllc_ref_attention_forward(int64_t t, int64_t d, double scale, const float *q, const float *k, const float *v,
-                                int64_t ld, float *z, int64_t ldz, float *lse, float *scratch)
-{
+                                int64_t ld, float *z, int64_t ldz, float *lse, float *scratch) {
     for (int64_t i = 0; i < t; i++) {
         double max = -INFINITY, sum = 0;
         for (int64_t j = 0; j <= i; j++) {
@@ -54,8 +49,7 @@ void rllc_ref_attention_forward(int64_t t, int64_t d, double scale, const float 
 }
 
 /* A_ij = exp(S_ij - lse_i) into the first vector of scratch; dS_ij = A_ij (dz_i . v_j - dz_i . z_i) into the second. */
-static void put_pair(float *scratch, int64_t t, int64_t at, double s, double lse, double dz_v, double dz_z)
-{
+static void put_pair(float *scratch, int64_t t, int64_t at, double s, double lse, double dz_v, double dz_z) {
     double a = exp(s - lse);
     put(scratch, at, a);
     put(scratch, t + at, a * (dz_v - dz_z));
@@ -66,8 +60,7 @@ static void put_pair(float *scratch, int64_t t, int64_t at, double s, double lse
  */
 void rllc_ref_attention_backward(int64_t t, int64_t d, double scale, const float *q, const float *k, const float *v,
                                  int64_t ld, const float *z, const float *dz, int64_t ldz, const float *lse, float *dq,
-                                 float *dk, float *dv, int64_t ldd, float *scratch)
-{
+                                 float *dk, float *dv, int64_t ldd, float *scratch) {
     for (int64_t i = 0; i < t; i++) { /* row i of A and dS gives dq_i */
         double dz_z = dot(d, dz + i * ldz, z + i * ldz);
         for (int64_t j = 0; j <= i; j++) {

@@ -8,8 +8,7 @@
  *   loss = max + log(sum) - l_target;  gradient_j = gradient_scale (exp(l_j - max) / sum - [j = target])
  */
 void rllc_ref_cross_entropy(int64_t rows, int64_t v, float *logits, int64_t ld, const int32_t *targets,
-                            double gradient_scale, float *loss)
-{
+                            double gradient_scale, float *loss) {
     for (int64_t r = 0; r < rows; r++) {
         float *row = logits + r * ld;
         int32_t target = targets[r];

@@ -3,8 +3,7 @@
 
 /* C_ij = alpha sum_p op(A)_ip op(B)_pj + beta C_ij                                                          (E1) */
 void rllc_ref_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
-                   const float *b, int64_t ldb, float beta, float *c, int64_t ldc)
-{
+                   const float *b, int64_t ldb, float beta, float *c, int64_t ldc) {
     for (int64_t i = 0; i < m; i++) {
         for (int64_t j = 0; j < n; j++) {
             double sum = 0;

@@ -8,8 +8,7 @@
  * y_j = (x_j - mu) rstd w_j + b_j                                                                           (E2)
  */
 void rllc_ref_layer_norm_forward(int64_t rows, int64_t c, const float *x, const float *w, const float *b, double eps,
-                                 float *y, float *mean, float *rstd)
-{
+                                 float *y, float *mean, float *rstd) {
     for (int64_t r = 0; r < rows; r++) {
         const float *xr = x + r * c;
         double mu = 0, var = 0;
@@ -32,8 +31,7 @@ void rllc_ref_layer_norm_forward(int64_t rows, int64_t c, const float *x, const 
  *   dw_j += sum_rows dy_j xhat_j;  db_j += sum_rows dy_j
  */
 void rllc_ref_layer_norm_backward(int64_t rows, int64_t c, const float *x, const float *mean, const float *rstd,
-                                  const float *w, const float *dy, float *dx, float *dw, float *db)
-{
+                                  const float *w, const float *dy, float *dx, float *dw, float *db) {
     for (int64_t r = 0; r < rows; r++) {
         const float *xr = x + r * c, *dyr = dy + r * c;
         double mu = mean[r], scale = rstd[r], sum_g = 0, sum_gx = 0;

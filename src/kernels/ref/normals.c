@@ -4,8 +4,7 @@
 #include "kernels/ref/ref.h"
 
 /* A word as a number strictly inside (0, 1). */
-static double unit(uint32_t word)
-{
+static double unit(uint32_t word) {
     return ((double)word + 0.5) * 0x1p-32;
 }
 
@@ -15,8 +14,7 @@ static double unit(uint32_t word)
  *   radius = sqrt(-2 log u(a));  angle = 2 pi u(b);  radius cos(angle), radius sin(angle)                    (E31)
  * |number| <= 6.77. Source: Box & Muller 1958; Salmon et al. 2011.
  */
-void rllc_ref_normals(const rllc_stream *s, uint64_t first, int64_t n, float *out)
-{
+void rllc_ref_normals(const rllc_stream *s, uint64_t first, int64_t n, float *out) {
     const double two_pi = 6.283185307179586476925;
     for (int64_t i = 0; i < n; i++) {
         uint64_t index = first + (uint64_t)i;

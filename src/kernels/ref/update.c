@@ -4,20 +4,17 @@
 #include "kernels/ref/ref.h"
 
 /* y_i += x_i */
-void rllc_ref_add(int64_t n, const float *x, float *y)
-{
+void rllc_ref_add(int64_t n, const float *x, float *y) {
     for (int64_t i = 0; i < n; i++) y[i] += x[i];
 }
 
 /* y_rj += x_rj */
-void rllc_ref_add_rows(int64_t rows, int64_t c, const float *x, int64_t ldx, float *y, int64_t ldy)
-{
+void rllc_ref_add_rows(int64_t rows, int64_t c, const float *x, int64_t ldx, float *y, int64_t ldy) {
     for (int64_t r = 0; r < rows; r++) rllc_ref_add(c, x + r * ldx, y + r * ldy);
 }
 
 /* sum_j += sum_r x_rj */
-void rllc_ref_column_sum(int64_t rows, int64_t c, const float *x, int64_t ldx, float *sum)
-{
+void rllc_ref_column_sum(int64_t rows, int64_t c, const float *x, int64_t ldx, float *sum) {
     for (int64_t j = 0; j < c; j++) {
         double total = sum[j];
         for (int64_t r = 0; r < rows; r++) total += (double)x[r * ldx + j];
@@ -26,8 +23,7 @@ void rllc_ref_column_sum(int64_t rows, int64_t c, const float *x, int64_t ldx, f
 }
 
 /* sum_i x_i^2 */
-double rllc_ref_sum_squares(int64_t n, const float *x)
-{
+double rllc_ref_sum_squares(int64_t n, const float *x) {
     double sum = 0;
     for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
     return sum;
@@ -38,8 +34,7 @@ double rllc_ref_sum_squares(int64_t n, const float *x)
  * w_i <- w_i - lr weight_decay w_i - lr / correction1 * m_i / (sqrt(v_i / correction2) + eps)
  * Source: Loshchilov & Hutter 2019, as in torch.optim.AdamW.
  */
-void rllc_ref_adamw(int64_t n, const rllc_adamw_step *s, const float *g, float *w, float *m, float *v)
-{
+void rllc_ref_adamw(int64_t n, const rllc_adamw_step *s, const float *g, float *w, float *m, float *v) {
     for (int64_t i = 0; i < n; i++) {
         double gi = g[i], wi = w[i];
         m[i] = (float)(s->beta1 * (double)m[i] + (1 - s->beta1) * gi);
@@ -54,8 +49,7 @@ void rllc_ref_adamw(int64_t n, const rllc_adamw_step *s, const float *g, float *
  * then clamped to [w0_i - bounding_box, w0_i + bounding_box] if bounding_box > 0; a NaN stays a NaN.
  * Source: Welling & Teh 2011; Lau et al. 2023.
  */
-void rllc_ref_sgld(int64_t n, const rllc_sgld_step *s, const float *g, const float *w0, const float *eta, float *w)
-{
+void rllc_ref_sgld(int64_t n, const rllc_sgld_step *s, const float *g, const float *w0, const float *eta, float *w) {
     double noise = s->noise_level == 0 ? 0 : sqrt(s->lr) * s->noise_level;
     for (int64_t i = 0; i < n; i++) {
         double wi = w[i], centre = w0[i];
