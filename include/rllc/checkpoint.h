@@ -21,7 +21,7 @@ typedef struct rllc_tensor_view {
     int n_dims;
     int64_t shape[RLLC_MAX_DIMS];
     int64_t n; /* elements */
-    const void *data; /* in a file of another writer possibly unaligned: read it through rllc_tensor_to_float or memcpy */
+    const void *data; /* possibly unaligned in another writer's file: read it with rllc_tensor_to_float or memcpy */
     size_t size;            /* bytes; filled by open, needed by write for RLLC_OTHER alone */
     const char *dtype_name; /* as in the file, "BOOL"; interned; filled by open, needed by write for RLLC_OTHER alone */
 } rllc_tensor_view;
@@ -36,8 +36,8 @@ typedef struct rllc_safetensors {
 
 /**
  * Opens and checks the whole header: its length, UTF-8, JSON, no duplicate names, known fields, shape x type = bytes
- * without overflow, tensors that tile the data block without hole, overlap or tail. A file that lies is RLLC_EINPUT with
- * the byte or tensor at fault. A type outside rllc_dtype is kept as RLLC_OTHER.
+ * without overflow, tensors that tile the data block without hole, overlap or tail. A file that lies is RLLC_EINPUT
+ * with the byte or tensor at fault. A type outside rllc_dtype is kept as RLLC_OTHER.
  */
 rllc_status rllc_safetensors_open(rllc_safetensors *s, const char *path) RLLC_MUST_USE;
 void rllc_safetensors_close(rllc_safetensors *s);
@@ -47,7 +47,7 @@ const rllc_tensor_view *rllc_safetensors_find(const rllc_safetensors *s, const c
 rllc_status rllc_tensor_to_float(const rllc_tensor_view *t, float *out) RLLC_MUST_USE;
 
 /** Writes the file whole. Order as the safetensors library writes it (decreasing alignment, then name).
- *  metadata: object of strings or NULL; {"format":"pt"} is added unless it has that key. Equal input gives equal bytes. */
+ *  metadata: object of strings or NULL; {"format":"pt"} is added unless it has that key. Equal input, equal bytes. */
 rllc_status rllc_safetensors_write(const char *path, const rllc_tensor_view *tensors, int64_t n,
                                    const rllc_json *metadata) RLLC_MUST_USE;
 

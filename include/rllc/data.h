@@ -99,7 +99,7 @@ enum { RLLC_TRAIN, RLLC_VALIDATION, RLLC_SAMPLING, RLLC_ANALYSIS, RLLC_SPLITS };
 extern const char *const rllc_split_names[RLLC_SPLITS]; /* "train", "validation", "sampling", "analysis" */
 
 typedef struct rllc_packing_options {
-    int64_t n_ctx;             /* row = BOS + n_ctx-1 tokens (M 1.6) */
+    int64_t n_ctx;             /* row = BOS + n_ctx-1 tokens */
     double validation_fraction, sampling_fraction, analysis_fraction; /* of documents, by hash; the rest trains */
     uint64_t split_seed;
     double repeat_fraction;    /* share of rows in which a span is copied (demo recipe; 0 = the paper) */

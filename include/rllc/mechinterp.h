@@ -20,6 +20,7 @@ extern const rllc_option_table rllc_score_option_table;
 /** A score of every head: attention of one query position on one key position, averaged over synthetic samples. */
 typedef struct rllc_head_score {
     const char *name, *summary, *source;
+    const char *samples;        /* scores with the same word are measured on the same sequences */
     int64_t min_ctx, min_vocab; /* smallest model it can be asked of; the vocabulary counts BOS */
     /** Fills tokens [t <= n_ctx] for the sample of this stream and names the query and the key position.
      *  bos = -1: the tokenizer has none, the first token is drawn like the others. */

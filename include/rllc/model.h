@@ -1,5 +1,5 @@
 /*
- * model: the attention-only transformer (M 1): its tensors, init, forward, backward, named components.
+ * model: the attention-only transformer of Wang et al. 2024: its tensors, init, forward, backward, named components.
  *
  * All parameters are one flat float vector in the order of src/model/tensors.def (layers inside, in order), each
  * tensor contiguous in TransformerLens' shape. A component is a set of ranges of that vector. Gradients use the same

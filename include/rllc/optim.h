@@ -14,7 +14,7 @@ typedef struct rllc_adamw_options {
     double lr;            /* 1e-3 */
     double beta1, beta2;  /* 0.9, 0.999 */
     double eps;           /* 1e-8 */
-    double weight_decay;  /* 0.05, on every parameter (M 2.2) */
+    double weight_decay;  /* 0.05, on every parameter */
     double max_grad_norm; /* 0 = no clipping */
 } rllc_adamw_options;
 extern const rllc_option_table rllc_adamw_option_table;

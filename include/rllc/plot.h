@@ -43,6 +43,10 @@ typedef struct rllc_figure {
  *  which package to install; .csv and .gp are there all the same. */
 rllc_status rllc_figure_draw(const rllc_figure *f, const char *folder) RLLC_MUST_USE;
 
+/** Appends text for SVG, XML or HTML: markup characters as entities, control characters as blanks, broken UTF-8 as
+ *  U+FFFD. NULL adds nothing. */
+rllc_status rllc_markup_escape(rllc_string *out, const char *text) RLLC_MUST_USE;
+
 #ifdef __cplusplus
 }
 #endif

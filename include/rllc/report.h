@@ -27,7 +27,23 @@ typedef struct rllc_report_figure {
 
 const rllc_report_figure *const *rllc_report_figure_list(int *n);
 
-/** Draws every figure into folder/figures and writes folder/report.html. */
+typedef struct rllc_report_job {
+    rllc_store *store;
+    const char *figures; /* folder for the figures' .svg, .csv and .gp */
+    const char *page;    /* the HTML file; NULL = figures only */
+    const char *only;    /* draw this one figure; NULL = all */
+    const rllc_monitor *monitor;
+} rllc_report_job;
+
+/**
+ * Draws the figures that the store has data for and writes the page, whole or not at all. A store without anything to
+ * show is RLLC_ENOTFOUND. When figures cannot be drawn (no gnuplot), the page is written without them and says so, and
+ * the status is that of the first such failure.
+ * *result (may be NULL): {"page", "figures": [{"name", "title", "files": [...]}], "missing": [{"name", "reason"}]}.
+ */
+rllc_status rllc_report_run(const rllc_report_job *job, rllc_json **result) RLLC_MUST_USE;
+
+/** All figures into folder/figures, the page to folder/report.html. */
 rllc_status rllc_report_write(rllc_store *store, const char *folder, const rllc_monitor *monitor) RLLC_MUST_USE;
 
 #ifdef __cplusplus

@@ -10,7 +10,7 @@
 extern "C" {
 #endif
 
-/** The field's names; defaults are the paper's (M 3.5). */
+/** The field's names; defaults are the paper's. */
 typedef struct rllc_sampler_options {
     const char *sampler;          /* "sgld" */
     double lr;                    /* epsilon, 1e-3 */

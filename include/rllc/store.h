@@ -1,9 +1,9 @@
 /*
  * store: the one SQLite file of a run. Traces are raw and kept; estimates are derived and can be rebuilt.
  * The schema is documented column by column in docs/store.md and in src/store/schema.h (`sqlite3 run.db .schema`).
- * Every write happens in a transaction; kill -9 at any moment leaves the last commit. Several processes may write to one
- * store: each waits up to 30 s for the others. An open store belongs to one thread at a time and to one process (not to
- * a child after fork). NaN survives; every text given as NULL is stored as "".
+ * Every write happens in a transaction; kill -9 at any moment leaves the last commit. Several processes may write to
+ * one store: each waits up to 30 s for the others. An open store belongs to one thread at a time and to one process
+ * (not to a child after fork). NaN survives; a text given as NULL is stored as "".
  */
 #ifndef RLLC_STORE_H
 #define RLLC_STORE_H
@@ -57,14 +57,17 @@ typedef struct rllc_store_checkpoint {
     int64_t n_layers, n_heads;
     const char *model_json;
 } rllc_store_checkpoint;
-rllc_status rllc_store_put_checkpoint(rllc_store *s, rllc_store_checkpoint *c) RLLC_MUST_USE; /* by (seed, step, hash) */
-rllc_status rllc_store_checkpoints(rllc_store *s, rllc_store_checkpoint **list, int64_t *n) RLLC_MUST_USE; /* by seed, step */
+/** Fills id; one row per (seed, step, hash). */
+rllc_status rllc_store_put_checkpoint(rllc_store *s, rllc_store_checkpoint *c) RLLC_MUST_USE;
+/** Ordered by seed, step. */
+rllc_status rllc_store_checkpoints(rllc_store *s, rllc_store_checkpoint **list, int64_t *n) RLLC_MUST_USE;
 
-/** Curves over training steps: metric "train_loss", "validation_loss", "gradient_norm", "weight_norm", "tokens", "seconds". */
+/** Curves over training steps: metric "train_loss", "validation_loss", "gradient_norm", "weight_norm", "tokens",
+ *  "seconds". */
 rllc_status rllc_store_put_training(rllc_store *s, uint64_t seed, int64_t step, const char *metric,
                                     double value) RLLC_MUST_USE; /* replaces */
-/** Drops training points and checkpoints of a seed with step > last (before going on from a checkpoint). A checkpoint that
- *  was measured (cells, scores) stays: what was measured holds for the weights that its hash names. */
+/** Drops training points and checkpoints of a seed with step > last (before going on from a checkpoint). A checkpoint
+ *  that was measured (cells, scores) stays: what was measured holds for the weights that its hash names. */
 rllc_status rllc_store_rewind_training(rllc_store *s, uint64_t seed, int64_t last) RLLC_MUST_USE;
 
 typedef struct rllc_store_point {
@@ -74,7 +77,8 @@ typedef struct rllc_store_point {
 } rllc_store_point;
 rllc_status rllc_store_training(rllc_store *s, const char *metric, rllc_store_point **list, int64_t *n) RLLC_MUST_USE;
 
-/** Tidy scores: one row per (checkpoint, metric, layer, head, corpus); layer/head -1 and corpus "" where they do not apply. */
+/** Tidy scores: one row per (checkpoint, metric, layer, head, corpus); layer and head -1, corpus "" where they do not
+ *  apply. */
 typedef struct rllc_store_score {
     int64_t checkpoint_id;
     uint64_t seed;
@@ -86,7 +90,8 @@ typedef struct rllc_store_score {
     int64_t n;          /* samples behind it */
 } rllc_store_score;
 rllc_status rllc_store_put_score(rllc_store *s, const rllc_store_score *score) RLLC_MUST_USE; /* replaces */
-rllc_status rllc_store_scores(rllc_store *s, const char *metric, rllc_store_score **list, int64_t *n) RLLC_MUST_USE; /* NULL = all */
+/** metric NULL: all. Ordered by metric, seed, step, layer, head, corpus. */
+rllc_status rllc_store_scores(rllc_store *s, const char *metric, rllc_store_score **list, int64_t *n) RLLC_MUST_USE;
 
 /* ---- sampling -------------------------------------------------------------------------------------------- */
 
@@ -113,7 +118,8 @@ typedef struct rllc_store_cell {
  *  another checkpoint, corpus or component. */
 rllc_status rllc_store_put_cell(rllc_store *s, rllc_store_cell *c) RLLC_MUST_USE;
 rllc_status rllc_store_update_cell(rllc_store *s, int64_t id, bool complete, double seconds) RLLC_MUST_USE;
-rllc_status rllc_store_cells(rllc_store *s, rllc_store_cell **list, int64_t *n) RLLC_MUST_USE; /* by seed, step, corpus, component */
+/** Ordered by seed, step, corpus, component. */
+rllc_status rllc_store_cells(rllc_store *s, rllc_store_cell **list, int64_t *n) RLLC_MUST_USE;
 
 /** Where a chain stands. weights: free coordinates, kept only while unfinished. */
 typedef struct rllc_store_chain {
@@ -129,7 +135,7 @@ typedef struct rllc_store_chain {
     int64_t dim;
 } rllc_store_chain;
 /** Replaces the chain's row and appends draws first .. first+n-1 of loss and baseline (existing rows are replaced, rows
- *  from n_draws on are dropped). The trace must end with n_draws draws and have no gap: first + n = n_draws if n > 0. */
+ *  from n_draws on are dropped). The trace must end with n_draws draws, without a gap: first + n = n_draws if n > 0. */
 rllc_status rllc_store_put_chain(rllc_store *s, const rllc_store_chain *chain, int64_t first, int64_t n,
                                  const double *loss, const double *baseline) RLLC_MUST_USE;
 /** RLLC_ENOTFOUND if there is none. weights_out [dim] may be NULL; *has_weights may be NULL. out->dim is the number of
@@ -140,7 +146,7 @@ rllc_status rllc_store_get_chain(rllc_store *s, int64_t cell_id, int64_t chain, 
 rllc_status rllc_store_get_trace(rllc_store *s, int64_t cell_id, int64_t chain, double *loss, double *baseline,
                                  int64_t capacity, int64_t *n) RLLC_MUST_USE;
 /** Per-token losses of a draw as a float32 blob with its shape (level: "draw" = mean over the batch per position
- *  [T-1], "token" = [B, T-1]); chain -1 = the baseline of stream `stream`. Get: values may be NULL to ask for the shape. */
+ *  [T-1], "token" = [B, T-1]); chain -1 = the baseline of stream `stream`. Get: values NULL asks for the shape. */
 rllc_status rllc_store_put_token_losses(rllc_store *s, int64_t cell_id, int64_t chain, int64_t stream, int64_t draw,
                                         const float *values, int64_t rows, int64_t columns) RLLC_MUST_USE;
 rllc_status rllc_store_get_token_losses(rllc_store *s, int64_t cell_id, int64_t chain, int64_t stream, int64_t draw,

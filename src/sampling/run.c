@@ -95,7 +95,7 @@ done:
     return status;
 }
 
-/** Records the draw, then moves the chain. The recorded loss is that at the weights before the update (M 3.3). */
+/** Records the draw, then moves the chain. The recorded loss is that at the weights before the update (E12). */
 static rllc_status advance(rllc_group *g, rllc_chain *c, double loss, double baseline) {
     const int64_t draw = rllc_sampler_draw_at(&g->job->sampler, c->step);
     if (!isfinite(loss)) {
