@@ -24,9 +24,7 @@ bool rllc_checkpoint_convert(const rllc_tensor_view *t, int64_t first, int64_t n
     const unsigned char *bytes = t->data; /* possibly unaligned */
     if (n == 0) return t->dtype == RLLC_F32 || t->dtype == RLLC_F64 || t->dtype == RLLC_F16 || t->dtype == RLLC_BF16;
     switch (t->dtype) {
-    case RLLC_F32:
-        memcpy(out, bytes + 4 * first, (size_t)n * 4);
-        return true;
+    case RLLC_F32: memcpy(out, bytes + 4 * first, (size_t)n * 4); return true;
     case RLLC_F64:
         for (int64_t i = 0; i < n; i++) {
             double value;
@@ -50,8 +48,7 @@ bool rllc_checkpoint_convert(const rllc_tensor_view *t, int64_t first, int64_t n
         return true;
     case RLLC_I32:
     case RLLC_I64:
-    case RLLC_OTHER:
-        break;
+    case RLLC_OTHER: break;
     }
     return false;
 }
@@ -61,7 +58,10 @@ rllc_status rllc_tensor_to_float(const rllc_tensor_view *t, float *out) {
     if (!rllc_checkpoint_convert(t, 0, t->n, out)) {
         const rllc_checkpoint_dtype *type = rllc_checkpoint_dtype_of(t);
         return rllc_fail(RLLC_EUNSUPPORTED, "tensor '%s' has elements of type %s, expected F32, F64, F16 or BF16",
-                         rllc_checkpoint_shown(shown, t->name), t->dtype_name ? t->dtype_name : type ? type->name : "?");
+                         rllc_checkpoint_shown(shown, t->name),
+                         t->dtype_name ? t->dtype_name
+                         : type        ? type->name
+                                       : "?");
     }
     for (int64_t i = 0; t->dtype == RLLC_F64 && i < t->n; i++) {
         double value;

@@ -117,19 +117,25 @@ static rllc_status fail_folder(const char *path) {
     int64_t *steps = NULL, n = 0;
     RLLC_TRY(set_path(&inner, path, "model.safetensors.index.json"));
     if (rllc_file_exists(inner.data)) {
-        status = rllc_fail(RLLC_EUNSUPPORTED, "%s: a model in several files (model.safetensors.index.json) is not "
-                           "supported; save it as one " MODEL_FILE, path);
+        status = rllc_fail(RLLC_EUNSUPPORTED,
+                           "%s: a model in several files (model.safetensors.index.json) is not "
+                           "supported; save it as one " MODEL_FILE,
+                           path);
         goto done;
     }
     RLLC_TRY(set_path(&inner, path, "checkpoints"));
     const char *where = rllc_is_folder(inner.data) ? inner.data : path;
     RLLC_TRY(rllc_checkpoint_steps(where, &steps, &n));
     if (n > 0) {
-        status = rllc_fail(RLLC_ENOTFOUND, "%s: holds %" PRId64 " checkpoints, steps %" PRId64 " to %" PRId64 "; name one of "
-                           "them, for example %s/step%" PRId64, path, n, steps[0], steps[n - 1], where, steps[n - 1]);
+        status = rllc_fail(RLLC_ENOTFOUND,
+                           "%s: holds %" PRId64 " checkpoints, steps %" PRId64 " to %" PRId64 "; name one of "
+                           "them, for example %s/step%" PRId64,
+                           path, n, steps[0], steps[n - 1], where, steps[n - 1]);
     } else {
-        status = rllc_fail(RLLC_ENOTFOUND, "%s: the folder has no " MODEL_FILE " and no step folders; name a checkpoint "
-                           "file or its folder", path);
+        status = rllc_fail(RLLC_ENOTFOUND,
+                           "%s: the folder has no " MODEL_FILE " and no step folders; name a checkpoint "
+                           "file or its folder",
+                           path);
     }
 done:
     rllc_free(steps);
@@ -152,8 +158,10 @@ rllc_status rllc_checkpoint_find(const char *path, rllc_string *model_file) {
     if (found) {
         RLLC_TRY(rllc_string_add(model_file, rllc_string_text(&file)));
     } else {
-        status = rllc_fail(RLLC_ENOTFOUND, "%s: no such checkpoint; expected a safetensors file, a folder with "
-                           MODEL_FILE ", or a step of a run such as run/step1000", path);
+        status = rllc_fail(RLLC_ENOTFOUND,
+                           "%s: no such checkpoint; expected a safetensors file, a folder with " MODEL_FILE
+                           ", or a step of a run such as run/step1000",
+                           path);
     }
 done:
     rllc_string_release(&file);

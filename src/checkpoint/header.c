@@ -6,6 +6,7 @@
 
 #define MAX_METADATA 65536 /* keys; each costs a JSON node */
 #define MAX_DTYPE_NAME 32
+#define DTYPE_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
 
 /* Where the parser stands: names are decoded one after the other into `names`, of which `used` bytes are taken. */
 typedef struct {
@@ -32,7 +33,8 @@ static rllc_status parse_dtype(parser *p, entry *e) {
     char *text = p->names + p->used;
     size_t n = 0;
     RLLC_TRY(rllc_checkpoint_scan_string(p->scan, text, &n, "the name of an element type"));
-    if (n == 0 || n > MAX_DTYPE_NAME) return rllc_checkpoint_scan_fail(p->scan, "an element type such as F32 before this");
+    const bool sound = n > 0 && n <= MAX_DTYPE_NAME && text[strspn(text, DTYPE_LETTERS)] == '\0';
+    if (!sound) return rllc_checkpoint_scan_fail(p->scan, "an element type such as F32 before this");
     const rllc_checkpoint_dtype *known = rllc_checkpoint_dtype_named(text);
     e->dtype_name = known ? known->name : rllc_intern(text);
     if (!e->dtype_name) status = rllc_fail(RLLC_ENOMEM, "%s: no memory for the names of element types", p->scan->path);
@@ -48,9 +50,10 @@ static rllc_status parse_shape(parser *p, entry *e) {
         int64_t dim = 0;
         RLLC_TRY(rllc_checkpoint_scan_integer(p->scan, &dim));
         if (e->n_dims == RLLC_MAX_DIMS) {
-            return rllc_fail(RLLC_EUNSUPPORTED, "%s: byte %zu of the safetensors header: a tensor has more than %d "
-                             "dimensions; at most %d are supported", p->scan->path, p->scan->origin + p->scan->at,
-                             RLLC_MAX_DIMS, RLLC_MAX_DIMS);
+            return rllc_fail(RLLC_EUNSUPPORTED,
+                             "%s: byte %zu of the safetensors header: a tensor has more than %d "
+                             "dimensions; at most %d are supported",
+                             p->scan->path, p->scan->origin + p->scan->at, RLLC_MAX_DIMS, RLLC_MAX_DIMS);
         }
         e->shape[e->n_dims++] = dim;
     } while (rllc_checkpoint_scan_take(p->scan, ','));
@@ -98,11 +101,15 @@ static rllc_status check_entry(const parser *p, const char *name, const entry *e
     rllc_checkpoint_shown(shown, name);
     if (!e->has_dtype || !e->has_shape || !e->has_offsets) {
         return rllc_fail(RLLC_EINPUT, "%s: tensor '%s' has no %s; the file is damaged", path, shown,
-                         !e->has_dtype ? "dtype" : !e->has_shape ? "shape" : "data_offsets");
+                         !e->has_dtype   ? "dtype"
+                         : !e->has_shape ? "shape"
+                                         : "data_offsets");
     }
     if (e->end < e->begin || (uint64_t)e->end > p->block_size) {
-        return rllc_fail(RLLC_EINPUT, "%s: tensor '%s' claims bytes %lld to %lld of a data block of %zu bytes; the file "
-                         "is truncated or damaged", path, shown, (long long)e->begin, (long long)e->end, p->block_size);
+        return rllc_fail(RLLC_EINPUT,
+                         "%s: tensor '%s' claims bytes %lld to %lld of a data block of %zu bytes; the file "
+                         "is truncated or damaged",
+                         path, shown, (long long)e->begin, (long long)e->end, p->block_size);
     }
     if (!rllc_checkpoint_count(e->shape, e->n_dims, n)) {
         return rllc_fail(RLLC_EINPUT, "%s: tensor '%s': the product of its dimensions overflows; the file is damaged",
@@ -111,12 +118,16 @@ static rllc_status check_entry(const parser *p, const char *name, const entry *e
     const rllc_checkpoint_dtype *type = rllc_checkpoint_dtype_named(e->dtype_name);
     int64_t size = e->end - e->begin; /* a type we do not know is taken at its word */
     if (type && !rllc_checkpoint_size(*n, type->bits, &size)) {
-        return rllc_fail(RLLC_EINPUT, "%s: tensor '%s': %lld elements of %d bits overflow or end inside a byte; the file "
-                         "is damaged", path, shown, (long long)*n, type->bits);
+        return rllc_fail(RLLC_EINPUT,
+                         "%s: tensor '%s': %lld elements of %d bits overflow or end inside a byte; the file "
+                         "is damaged",
+                         path, shown, (long long)*n, type->bits);
     }
     if (size != e->end - e->begin) {
-        return rllc_fail(RLLC_EINPUT, "%s: tensor '%s' claims %lld bytes, but its shape and type %s need %lld; the file is "
-                         "damaged", path, shown, (long long)(e->end - e->begin), e->dtype_name, (long long)size);
+        return rllc_fail(RLLC_EINPUT,
+                         "%s: tensor '%s' claims %lld bytes, but its shape and type %s need %lld; the file is "
+                         "damaged",
+                         path, shown, (long long)(e->end - e->begin), e->dtype_name, (long long)size);
     }
     return RLLC_OK;
 }
@@ -184,7 +195,8 @@ done:
 static rllc_status parse_metadata(parser *p) {
     rllc_status status = RLLC_OK;
     int64_t count = 0;
-    if (p->s->metadata) return rllc_fail(RLLC_EINPUT, "%s: the header has __metadata__ twice; the file is damaged", p->scan->path);
+    if (p->s->metadata)
+        return rllc_fail(RLLC_EINPUT, "%s: the header has __metadata__ twice; the file is damaged", p->scan->path);
     p->s->metadata = rllc_json_object();
     if (!p->s->metadata) return rllc_fail(RLLC_ENOMEM, "%s: no memory for the metadata", p->scan->path);
     RLLC_TRY(rllc_checkpoint_scan_expect(p->scan, '{', "'{' to begin __metadata__"));

@@ -44,7 +44,8 @@ static rllc_hash tensor_digest(const rllc_tensor_view *t) {
 
 static uint64_t from_hex(const char *digits) {
     uint64_t value = 0;
-    for (int i = 0; i < 16; i++) value = value << 4 | (uint64_t)(digits[i] <= '9' ? digits[i] - '0' : digits[i] - 'a' + 10);
+    for (int i = 0; i < 16; i++)
+        value = value << 4 | (uint64_t)(digits[i] <= '9' ? digits[i] - '0' : digits[i] - 'a' + 10);
     return value;
 }
 

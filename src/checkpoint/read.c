@@ -1,4 +1,5 @@
-/* Opening a safetensors file: u64 N (little-endian) | N bytes of JSON | the tensors' bytes. Nothing in it is believed. */
+/* Opening a safetensors file: u64 N (little-endian) | N bytes of JSON | the tensors' bytes. Nothing in it is believed.
+ */
 #include "checkpoint/internal.h"
 
 #include <stdlib.h>
@@ -8,17 +9,23 @@
 static rllc_status read_length(const rllc_safetensors *s, size_t *n) {
     uint64_t length = 0;
     if (s->mapping.size < 8) {
-        return rllc_fail(RLLC_EINPUT, "%s: %zu bytes is too short for a safetensors file (8 bytes of header length come "
-                         "first); the file is empty or truncated", s->path, s->mapping.size);
+        return rllc_fail(RLLC_EINPUT,
+                         "%s: %zu bytes is too short for a safetensors file (8 bytes of header length come "
+                         "first); the file is empty or truncated",
+                         s->path, s->mapping.size);
     }
     memcpy(&length, s->mapping.data, 8);
     if (length > RLLC_CHECKPOINT_MAX_HEADER) {
-        return rllc_fail(RLLC_EINPUT, "%s: byte 0: a header of %llu bytes is announced, at most %d are allowed; is this a "
-                         "safetensors file?", s->path, (unsigned long long)length, RLLC_CHECKPOINT_MAX_HEADER);
+        return rllc_fail(RLLC_EINPUT,
+                         "%s: byte 0: a header of %llu bytes is announced, at most %d are allowed; is this a "
+                         "safetensors file?",
+                         s->path, (unsigned long long)length, RLLC_CHECKPOINT_MAX_HEADER);
     }
     if (length > s->mapping.size - 8) {
-        return rllc_fail(RLLC_EINPUT, "%s: byte 0: a header of %llu bytes is announced, but only %zu bytes follow; the file "
-                         "is truncated or no safetensors file", s->path, (unsigned long long)length, s->mapping.size - 8);
+        return rllc_fail(RLLC_EINPUT,
+                         "%s: byte 0: a header of %llu bytes is announced, but only %zu bytes follow; the file "
+                         "is truncated or no safetensors file",
+                         s->path, (unsigned long long)length, s->mapping.size - 8);
     }
     *n = (size_t)length;
     return RLLC_OK;
@@ -57,15 +64,19 @@ static rllc_status check_tiles(rllc_safetensors *s, const unsigned char *block, 
         const rllc_tensor_view *t = &s->tensors[i];
         const size_t begin = (size_t)((const unsigned char *)t->data - block);
         if (begin != end) {
-            return rllc_fail(RLLC_EINPUT, "%s: tensor '%s' begins at byte %zu of the data, expected %zu: there is %s; the "
-                             "file is damaged", s->path, rllc_checkpoint_shown(shown, t->name), begin, end,
+            return rllc_fail(RLLC_EINPUT,
+                             "%s: tensor '%s' begins at byte %zu of the data, expected %zu: there is %s; the "
+                             "file is damaged",
+                             s->path, rllc_checkpoint_shown(shown, t->name), begin, end,
                              begin > end ? "a hole before it" : "an overlap with the tensor before it");
         }
         end = begin + t->size;
     }
     if (end != block_size) {
-        return rllc_fail(RLLC_EINPUT, "%s: the tensors end at byte %zu of the data, but the data has %zu bytes; the file "
-                         "is damaged", s->path, end, block_size);
+        return rllc_fail(RLLC_EINPUT,
+                         "%s: the tensors end at byte %zu of the data, but the data has %zu bytes; the file "
+                         "is damaged",
+                         s->path, end, block_size);
     }
     return RLLC_OK;
 }
@@ -91,7 +102,8 @@ rllc_status rllc_safetensors_open(rllc_safetensors *s, const char *path) {
     const unsigned char *text = s->mapping.data + 8, *block = text + n;
     const size_t block_size = s->mapping.size - 8 - n;
     if (!rllc_utf8_valid(text, n, &bad)) {
-        status = rllc_fail(RLLC_EINPUT, "%s: byte %zu: the header is not valid UTF-8; the file is damaged", path, 8 + bad);
+        status =
+            rllc_fail(RLLC_EINPUT, "%s: byte %zu: the header is not valid UTF-8; the file is damaged", path, 8 + bad);
         goto done;
     }
     RLLC_TRY(rllc_alloc(&names, (int64_t)n + 1, 1));

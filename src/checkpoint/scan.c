@@ -22,8 +22,10 @@ rllc_status rllc_checkpoint_scan_fail(const rllc_checkpoint_scan *s, const char 
     } else {
         snprintf(found, sizeof found, "byte 0x%02x", (unsigned)c);
     }
-    return rllc_fail(RLLC_EINPUT, "%s: byte %zu of the safetensors header: found %s, expected %s; the file is damaged, "
-                     "restore it or write it again", s->path, s->origin + s->at, found, expected);
+    return rllc_fail(RLLC_EINPUT,
+                     "%s: byte %zu of the safetensors header: found %s, expected %s; the file is damaged, "
+                     "restore it or write it again",
+                     s->path, s->origin + s->at, found, expected);
 }
 
 bool rllc_checkpoint_scan_take(rllc_checkpoint_scan *s, char c) {
@@ -48,7 +50,8 @@ rllc_status rllc_checkpoint_scan_integer(rllc_checkpoint_scan *s, int64_t *out) 
     const size_t start = s->at;
     int64_t value = 0;
     for (int c = peek(s); c >= '0' && c <= '9'; c = peek(s)) {
-        if (__builtin_mul_overflow(value, (int64_t)10, &value) || __builtin_add_overflow(value, (int64_t)(c - '0'), &value)) {
+        if (__builtin_mul_overflow(value, (int64_t)10, &value) ||
+            __builtin_add_overflow(value, (int64_t)(c - '0'), &value)) {
             return rllc_checkpoint_scan_fail(s, expected);
         }
         s->at++;

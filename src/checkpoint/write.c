@@ -1,5 +1,6 @@
 /* Writing a safetensors file, byte for byte as the safetensors library does: tensors by decreasing alignment, then
- * name; compact JSON padded with spaces to a multiple of 8. Metadata keys are sorted (the library's order is random). */
+ * name; compact JSON padded with spaces to a multiple of 8. Metadata keys are sorted (the library's order is random).
+ */
 #include "checkpoint/internal.h"
 
 #include <inttypes.h>
@@ -91,10 +92,13 @@ static rllc_status make_item(item *it, const rllc_tensor_view *t, const char *pa
         return rllc_fail(RLLC_EINPUT, "%s: a tensor cannot be named '%s'", path, shown);
     }
     if (t->n_dims < 0 || t->n_dims > RLLC_MAX_DIMS || !rllc_checkpoint_count(t->shape, t->n_dims, &n) || n != t->n) {
-        return rllc_fail(RLLC_EINPUT, "%s: tensor '%s' has %" PRId64 " elements, which is not the product of its "
-                         "dimensions", path, shown, t->n);
+        return rllc_fail(RLLC_EINPUT,
+                         "%s: tensor '%s' has %" PRId64 " elements, which is not the product of its "
+                         "dimensions",
+                         path, shown, t->n);
     }
-    if (!it->type && !t->dtype_name) return rllc_fail(RLLC_EUNSUPPORTED, "%s: tensor '%s' has no known type", path, shown);
+    if (!it->type && !t->dtype_name)
+        return rllc_fail(RLLC_EUNSUPPORTED, "%s: tensor '%s' has no known type", path, shown);
     if (it->type && !rllc_checkpoint_size(n, it->type->bits, &it->size)) {
         return rllc_fail(RLLC_EINPUT, "%s: tensor '%s' has an impossible size", path, shown);
     }
@@ -122,7 +126,8 @@ done:
     return status;
 }
 
-static rllc_status make_header(rllc_string *out, const char *path, const item *items, int64_t n, const rllc_json *metadata) {
+static rllc_status make_header(rllc_string *out, const char *path, const item *items, int64_t n,
+                               const rllc_json *metadata) {
     rllc_status status = RLLC_OK;
     char shown[96];
     int64_t begin = 0;
@@ -136,9 +141,11 @@ static rllc_status make_header(rllc_string *out, const char *path, const item *i
     RLLC_TRY(rllc_string_add(out, "}"));
     while (out->length % 8 != 0) RLLC_TRY(rllc_string_add(out, " "));
     if (out->length > RLLC_CHECKPOINT_MAX_HEADER) {
-        return rllc_fail(RLLC_EUNSUPPORTED, "%s: the names of %" PRId64 " tensors (first '%s') make a header of %zu bytes, "
-                         "at most %d are allowed", path, n, n > 0 ? rllc_checkpoint_shown(shown, items[0].t->name) : "",
-                         out->length, RLLC_CHECKPOINT_MAX_HEADER);
+        return rllc_fail(RLLC_EUNSUPPORTED,
+                         "%s: the names of %" PRId64 " tensors (first '%s') make a header of %zu bytes, "
+                         "at most %d are allowed",
+                         path, n, n > 0 ? rllc_checkpoint_shown(shown, items[0].t->name) : "", out->length,
+                         RLLC_CHECKPOINT_MAX_HEADER);
     }
 done:
     return status;
@@ -164,7 +171,8 @@ done:
     return status;
 }
 
-rllc_status rllc_safetensors_write(const char *path, const rllc_tensor_view *tensors, int64_t n, const rllc_json *metadata) {
+rllc_status rllc_safetensors_write(const char *path, const rllc_tensor_view *tensors, int64_t n,
+                                   const rllc_json *metadata) {
     rllc_status status = RLLC_OK;
     rllc_string header = {0};
     rllc_output_file file = {0};
@@ -178,7 +186,8 @@ rllc_status rllc_safetensors_write(const char *path, const rllc_tensor_view *ten
     for (int64_t i = 0; written && i < n; i++) {
         written = items[i].size == 0 || fwrite(items[i].t->data, (size_t)items[i].size, 1, file.stream) == 1;
     }
-    RLLC_TRY(rllc_output_file_commit(&file)); /* after a failed fwrite too: the stream remembers and commit reports it */
+    RLLC_TRY(
+        rllc_output_file_commit(&file)); /* after a failed fwrite too: the stream remembers and commit reports it */
 done:
     rllc_output_file_abort(&file);
     rllc_string_release(&header);
