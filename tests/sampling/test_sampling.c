@@ -67,7 +67,6 @@ static void begin(struct world *w) {
     w->job.sampler.batch_size = 4;
     w->job.sampler.num_init_loss_batches = 5;
     w->job.options.components = "heads,full";
-    w->job.options.commit_seconds = 0; /* every step */
 }
 
 static void end(struct world *w) {
@@ -148,6 +147,7 @@ static void test_killed_and_rerun_gives_the_same_bits(void **state) {
     struct world w;
     static struct result whole, parts;
     begin(&w);
+    w.job.options.commit_seconds = 0; /* at every step: kills fall between and inside commits */
     w.job.n_threads = 1; /* the child must not need threads that fork does not copy */
     run_whole(&w, "whole.db", &whole);
     for (int kills = 0; kills < 8; kills++) {
