@@ -74,7 +74,7 @@ typedef struct rllc_kernels {
 
     /** One decoupled AdamW step on n parameters; m, v in place.                                                 (E7) */
     void (*adamw)(int64_t n, const rllc_adamw_step *s, const float *g, float *w, float *m, float *v);
-    /** One SGLD step on n coordinates, noise eta[i] given (may be NULL if noise_level = 0).                     (E12) */
+    /** One SGLD step on n coordinates, noise eta[i] given (may be NULL if noise_level = 0).                    (E12) */
     void (*sgld)(int64_t n, const rllc_sgld_step *s, const float *g, const float *w0, const float *eta, float *w);
     /**
      * out[i] = standard normal number `first + i` of the stream; any first, any n.                             (E31)

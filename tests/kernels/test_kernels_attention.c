@@ -91,7 +91,8 @@ static void test_attention_ref_gradient_is_the_derivative(void **state) {
             change -= naive_objective(&h, NULL);
             *x = kept;
             double slope = change / ((double)high - (double)low);
-            ASSERT_AT_MOST(fabs(slope - (double)r.gradient[i * h.ld + e]), 4e-6, "row %ld, column %ld", (long)i, (long)e);
+            double error = fabs(slope - (double)r.gradient[i * h.ld + e]);
+            ASSERT_AT_MOST(error, 4e-6, "row %ld, column %ld", (long)i, (long)e);
         }
     }
 }
@@ -103,8 +104,8 @@ static void check(const head *h, double relative) {
         result r = run(table, h);
         ASSERT_AT_MOST(distance(r.z, expected.z, t * h->ldz), relative * (1 + largest(h->qkv, t * h->ld)),
                        "%s: z, T %ld D %ld", table->name, (long)t, (long)d);
-        ASSERT_AT_MOST(distance(r.lse, expected.lse, t), relative * (1 + largest(expected.lse, t)), "%s: lse, T %ld D %ld",
-                       table->name, (long)t, (long)d);
+        ASSERT_AT_MOST(distance(r.lse, expected.lse, t), relative * (1 + largest(expected.lse, t)),
+                       "%s: lse, T %ld D %ld", table->name, (long)t, (long)d);
         double size = 0; /* NaN in the padding */
         for (int64_t i = 0; i < t; i++) size = fmax(size, largest(expected.gradient + i * h->ld, 3 * d));
         ASSERT_AT_MOST(distance(r.gradient, expected.gradient, t * h->ld), 2 * relative * (1 + size),

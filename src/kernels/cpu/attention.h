@@ -209,8 +209,9 @@ static void backward_tile(const backward_arrays *x, int64_t d, int64_t i, int64_
     const operand k_rows = {x->k_rows + j * width, width, 1}, v_rows = {x->v_rows + j * width, width, 1};
     for (int64_t r = 0; r < keys && panel > 0; r++) memset(ds + r * BACKWARD_QUERIES, 0, (size_t)panel * sizeof *ds);
     for (int64_t c = panel; c < queries; c += TILE_COLUMNS) {
-        tile(keys, TILE_COLUMNS, d, 1, k_rows, x->q_panels + (i + c) * d, TILE_COLUMNS, false, x->p + c, BACKWARD_QUERIES);
-        tile(keys, TILE_COLUMNS, d, 1, v_rows, x->dz_panels + (i + c) * d, TILE_COLUMNS, false, ds + c, BACKWARD_QUERIES);
+        const float *q = x->q_panels + (i + c) * d, *dz = x->dz_panels + (i + c) * d;
+        tile(keys, TILE_COLUMNS, d, 1, k_rows, q, TILE_COLUMNS, false, x->p + c, BACKWARD_QUERIES);
+        tile(keys, TILE_COLUMNS, d, 1, v_rows, dz, TILE_COLUMNS, false, ds + c, BACKWARD_QUERIES);
     }
     weights_tile(i, panel, queries, j, keys, x->lse + i, x->dots + i, x->p, ds);
     tiles(keys, width, queries - skip, 1, (operand){x->p + skip, BACKWARD_QUERIES, 1}, x->dz_rows + (i + skip) * width,

@@ -183,7 +183,7 @@ INLINE vf v_exp(vf x) {
     p = p * r + v_splat(0.166665211f);
     p = p * r + v_splat(0.49999994f);
     p = (p * r) * r + r + v_splat(1.0f);
-    vf power = (vf)((vi)shifted << 23);
+    vf power = (vf)((vu)shifted << 23);
     return (vf)((vi)(p * power) & ~(x < lowest));
 }
 
