@@ -24,7 +24,8 @@ typedef struct rllc_adamw {
     rllc_adamw_options options;
     int64_t n;
     int64_t step; /* completed updates */
-    float *m, *v; /* [n] each */
+    float *m, *v; /* [n] each: the running means of the gradient and of its square */
+    double *squares; /* scratch: the squared length of each chunk of the gradient */
 } rllc_adamw;
 
 rllc_status rllc_adamw_init(rllc_adamw *a, int64_t n, const rllc_adamw_options *options) RLLC_MUST_USE;
