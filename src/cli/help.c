@@ -20,7 +20,7 @@ static const char overview_examples[] =
     "  # what the paper's experiment would cost on this machine\n"
     "  rllc run --preset paper --dry-run\n"
     "  # one learning coefficient: head 3 of layer 0, on code\n"
-    "  rllc sample --checkpoint run/seed-1/checkpoints/step1000 --components l0h3 --corpus run/corpora/code\n";
+    "  rllc sample --checkpoint run/seed-1/checkpoints/step1000 --component l0h3 --tokens run/corpora/code\n";
 
 static const char exit_codes[] =
     "  0 done; 1 the work failed; 2 the command line is not understood; 3 bad input;\n"

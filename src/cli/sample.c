@@ -19,7 +19,8 @@ static const rllc_option options[] = {
     RLLC_OPTION(sample_options, checkpoint, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
                 "without a run: model.safetensors, or a folder that holds it"),
     RLLC_OPTION(sample_options, tokens, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
-                "without a run: .npy of ids; [rows, n_ctx] to draw from, or [steps, batch, n_ctx]: these batches in order"),
+                "without a run: a packed corpus' folder, or .npy of ids: [rows, n_ctx] to draw from, or [steps, batch, n_ctx]: "
+                "these batches in order"),
     RLLC_OPTION(sample_options, store, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
                 "without a run: keep traces and estimates here, and go on from it; default: nothing is kept"),
     RLLC_OPTION(sample_options, trace, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path", "write chain, draw, loss, baseline as CSV"),
@@ -170,6 +171,7 @@ static rllc_status sample_loose(session *s) {
     if (!s->o.checkpoint || !s->o.tokens)
         return rllc_fail(RLLC_EUSAGE, "name a run folder, or both --checkpoint FILE and --tokens FILE; see rllc sample --help");
     RLLC_TRY(rllc_model_load(&m, s->o.checkpoint));
+    if (rllc_is_folder(s->o.tokens)) s->o.tokens = rllc_intern_printf("%s/sampling.npy", s->o.tokens);
     RLLC_TRY(rllc_rows_open(&rows, s->o.tokens, m.options.d_vocab));
     const bool given = rows.n_dims == 3;
     if (given) RLLC_TRY(fit_given_batches(s, &rows));
@@ -312,8 +314,8 @@ const rllc_command rllc_command_sample = {
     .usage = "rllc sample RUN [options], or rllc sample --checkpoint FILE --tokens FILE [options]",
     .examples = "# every head of a run, at three checkpoints, on its code corpus\n"
                 "rllc sample demo --checkpoints 0,1200,10000 --corpora code --components heads\n"
-                "# one head of any checkpoint, on rows of token ids\n"
-                "rllc sample --checkpoint model.safetensors --tokens rows.npy --component l0h3 --store llc.db\n"
+                "# one head of any checkpoint, on a packed corpus or on rows of token ids\n"
+                "rllc sample --checkpoint model.safetensors --tokens corpora/code --component l0h3 --store llc.db\n"
                 "# deterministic, on given batches [steps, batch, n_ctx]: to compare with another implementation\n"
                 "rllc sample --checkpoint model.safetensors --tokens batches.npy --component l1h0 --noise-level 0 "
                 "--num-chains 1 --trace out.csv\n"
