@@ -1,5 +1,7 @@
 /* JSON values: parsing with every strictness, making and reading. jansson behind; json_print.c writes text. */
 #include <ctype.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -13,14 +15,30 @@ static void make_printable(char *text) {
     }
 }
 
+/* jansson reports a failed allocation while reading as a mistake in the text, so its allocations are watched. */
+static _Thread_local bool allocation_failed;
+
+static void *watched_malloc(size_t size) {
+    void *pointer = malloc(size);
+    if (!pointer) allocation_failed = true;
+    return pointer;
+}
+
+static void watch_allocations(void) {
+    json_set_alloc_funcs(watched_malloc, free); /* the same heap as before: earlier values stay valid */
+}
+
 rllc_status rllc_json_parse(rllc_json **out, const char *text, size_t n, const char *name) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     json_error_t error = {0};
+    pthread_once(&once, watch_allocations);
+    allocation_failed = false;
     *out = json_loadb(n > 0 ? text : "", n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
     if (*out) return RLLC_OK;
+    if (allocation_failed) return rllc_fail(RLLC_ENOMEM, "%s: no memory to read it", name);
     make_printable(error.text);
-    bool no_memory = json_error_code(&error) == json_error_out_of_memory;
-    return rllc_fail(no_memory ? RLLC_ENOMEM : RLLC_EINPUT, "%s: line %d, byte %d: %s; expected JSON in UTF-8", name,
-                     error.line, error.position, error.text);
+    return rllc_fail(RLLC_EINPUT, "%s: line %d, byte %d: %s; expected JSON in UTF-8", name, error.line, error.position,
+                     error.text);
 }
 
 rllc_status rllc_json_load(rllc_json **out, const char *path) {

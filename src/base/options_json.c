@@ -3,6 +3,11 @@
 
 #include "base/options.h"
 
+/* Interning gives NULL without memory, which must not become a null in the record. */
+static rllc_json *interned_string(const char *text) {
+    return text ? rllc_json_string(text) : NULL;
+}
+
 static rllc_json *field_to_json(const rllc_option *o, const void *object) {
     const void *field = (const char *)object + o->offset;
     uint64_t seed;
@@ -11,11 +16,11 @@ static rllc_json *field_to_json(const rllc_option *o, const void *object) {
     case RLLC_SEED: /* JSON readers hold integers in 64 bits with sign: larger seeds are written as text */
         seed = *(const uint64_t *)field;
         return seed <= INT64_MAX ? rllc_json_integer((int64_t)seed)
-                                 : rllc_json_string(rllc_intern_printf("%llu", (unsigned long long)seed));
+                                 : interned_string(rllc_intern_printf("%llu", (unsigned long long)seed));
     case RLLC_REAL: return rllc_json_real(*(const double *)field);
     case RLLC_BOOLEAN: return rllc_json_boolean(*(const bool *)field);
     case RLLC_TEXT: return rllc_json_string(*(const char *const *)field);
-    case RLLC_CHOICE: return rllc_json_string(rllc_base_choice_name(o->choices, *(const int *)field));
+    case RLLC_CHOICE: return interned_string(rllc_base_choice_name(o->choices, *(const int *)field));
     }
     return NULL;
 }

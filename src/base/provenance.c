@@ -66,7 +66,7 @@ static rllc_status add_system(rllc_json *j) {
     const char *model = field_of_file("/proc/cpuinfo", "model name", ':');
     RLLC_TRY(rllc_json_set(j, "host", rllc_json_string(name.nodename)));
     RLLC_TRY(rllc_json_set(j, "os", rllc_json_string(release ? release : name.sysname)));
-    RLLC_TRY(rllc_json_set(j, "kernel", rllc_json_string(rllc_intern_printf("%s %s", name.sysname, name.release))));
+    RLLC_TRY(rllc_json_set(j, "kernel", rllc_json_string(name.release)));
     RLLC_TRY(rllc_json_set(j, "architecture", rllc_json_string(name.machine)));
     RLLC_TRY(rllc_json_set(j, "cpu", rllc_json_string(model ? model : "unknown")));
     RLLC_TRY(rllc_json_set(j, "threads", rllc_json_integer(rllc_default_threads())));
@@ -82,7 +82,8 @@ static rllc_status add_libraries(rllc_json *j) {
     RLLC_TRY(rllc_json_set(libraries, "glibc", rllc_json_string(gnu_get_libc_version())));
     RLLC_TRY(rllc_json_set(libraries, "jansson", rllc_json_string(jansson_version_str())));
     RLLC_TRY(rllc_json_set(libraries, "libyaml", rllc_json_string(yaml_get_version_string())));
-    const char *xxhash = rllc_intern_printf("%u.%u.%u", v / 10000, v / 100 % 100, v % 100);
+    char xxhash[40];
+    snprintf(xxhash, sizeof xxhash, "%u.%u.%u", v / 10000, v / 100 % 100, v % 100);
     RLLC_TRY(rllc_json_set(libraries, "xxhash", rllc_json_string(xxhash)));
     rllc_json *finished = libraries;
     libraries = NULL; /* taken over below, also on failure */

@@ -55,12 +55,14 @@ static uint64_t mixed(uint64_t x) {
     return x ^ x >> 31;
 }
 
-/* A balanced Feistel network on 2 * half bits: a bijection whatever the round function is (Luby & Rackoff 1988). */
+/* A balanced Feistel network on 2 * half bits: a bijection whatever the round function is (Luby & Rackoff 1988). Over
+   keys, pairs of images deviate from equal frequency by about 2^(-half (rounds / 2 - 1)) (measured for halves of 1 to 3
+   bits and 4 to 24 rounds): small domains get the rounds that bring this to 2^-20. */
 static uint64_t feistel(uint64_t x, int half, uint64_t key) {
-    enum { ROUNDS = 6 };
     const uint64_t mask = ((uint64_t)1 << half) - 1;
+    const uint64_t n_rounds = half >= 10 ? 6 : 2 + 2 * (uint64_t)((20 + half - 1) / half);
     uint64_t left = x >> half, right = x & mask;
-    for (uint64_t round = 1; round <= ROUNDS; round++) {
+    for (uint64_t round = 1; round <= n_rounds; round++) {
         uint64_t function = mixed(mixed(key + round * 0x9E3779B97F4A7C15u) ^ right) & mask;
         uint64_t swapped = left ^ function;
         left = right;

@@ -1,13 +1,16 @@
 /* Aligned zeroed arrays, their growth, and what impossible sizes get. */
 #include "base/helpers.h"
 
-/* Address sanitizer ends a program that asks for too much, unless told otherwise. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void) {
+/* The sanitizers end a program that asks for too much, unless told otherwise. */
+#define FOR_SANITIZERS __attribute__((visibility("default"))) const char *
+FOR_SANITIZERS __asan_default_options(void);
+FOR_SANITIZERS __tsan_default_options(void);
+
+FOR_SANITIZERS __asan_default_options(void) {
     return "allocator_may_return_null=1";
 }
-const char *__tsan_default_options(void);
-const char *__tsan_default_options(void) {
+
+FOR_SANITIZERS __tsan_default_options(void) {
     return "allocator_may_return_null=1";
 }
 
