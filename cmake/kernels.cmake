@@ -1,6 +1,6 @@
-# The fast kernels: one source compiled for each instruction set, chosen at run time. Multiply-adds may be fused there
-# (nothing else of -ffast-math: NaN, infinities and signed zeros mean what they say).
-set(kernel_options -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+# The fast kernels: one source compiled for each instruction set, chosen at run time. Nothing of -ffast-math: NaN,
+# infinities and signed zeros mean what they say, and the source says which multiply-adds are fused.
+set(kernel_options -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math)
 set(kernel_options_generic "")
 set(kernel_options_avx2 "")
 set(kernel_options_avx512 "")

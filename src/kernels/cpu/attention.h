@@ -48,7 +48,7 @@ static void gather(int64_t t, int64_t d, const float *x, int64_t ld, float scale
 static void gather_panels(int64_t t, int64_t t_padded, int64_t d, const float *rows, int64_t width, float *panels) {
     for (int64_t i = 0; i < t_padded; i += TILE_COLUMNS) {
         int64_t here = t - i < 0 ? 0 : smaller(t - i, TILE_COLUMNS);
-        pack_panel_transposed(d, here, rows + i * width, width, panels + i * d);
+        pack_panel_transposed(d, here, 1, rows + i * width, width, panels + i * d);
     }
 }
 
@@ -98,7 +98,7 @@ static void softmax_block(softmax_state *state, int64_t first_query, int64_t fir
     }
     UNROLL for (int c = 0; c < 2; c++) {
         factor[c] = v_exp(state->max[c] - max[c]);
-        state->sum[c] = state->sum[c] * factor[c] + sum[c];
+        state->sum[c] = v_fma(state->sum[c], factor[c], sum[c]);
         state->max[c] = max[c];
     }
 }
@@ -139,13 +139,13 @@ static void attention_forward(int64_t t, int64_t d, double scale, const float *q
         for (int64_t j = 0; j < visible; j += FORWARD_KEYS) {
             int64_t keys = smaller(visible - j, FORWARD_KEYS);
             vf factor[2];
-            tiles(keys, TILE_COLUMNS, d, 1, (operand){rows + j * width, width, 1}, panels + i * d, TILE_COLUMNS, false,
+            tiles(keys, TILE_COLUMNS, d, (operand){rows + j * width, width, 1}, panels + i * d, TILE_COLUMNS, false,
                   s, TILE_COLUMNS);
             softmax_block(&state, i, j, keys, s, factor);
             for (int64_t e = 0; e < d && j > 0; e++) {
                 UNROLL for (int c = 0; c < 2; c++) ((vf *)(zt + e * TILE_COLUMNS))[c] *= factor[c];
             }
-            tiles(d, TILE_COLUMNS, keys, 1, (operand){values + j * width, 1, width}, s, TILE_COLUMNS, j > 0, zt,
+            tiles(d, TILE_COLUMNS, keys, (operand){values + j * width, 1, width}, s, TILE_COLUMNS, j > 0, zt,
                   TILE_COLUMNS);
         }
         finish_panel(&state, queries, d, zt, z + i * ldz, ldz, lse + i);
@@ -160,7 +160,7 @@ static void row_dots(int64_t t, int64_t d, const float *z, const float *dz, int6
         vf sum = v_splat(0);
         for (int64_t e = 0; e < d; e += W) {
             int64_t lanes = v_lanes(d - e);
-            sum += v_load_lanes(z + i * ldz + e, lanes) * v_load_lanes(dz + i * ldz + e, lanes);
+            sum = v_fma(v_load_lanes(z + i * ldz + e, lanes), v_load_lanes(dz + i * ldz + e, lanes), sum);
         }
         dots[i] = v_sum(sum);
     }
@@ -210,13 +210,13 @@ static void backward_tile(const backward_arrays *x, int64_t d, int64_t i, int64_
     for (int64_t r = 0; r < keys && panel > 0; r++) memset(ds + r * BACKWARD_QUERIES, 0, (size_t)panel * sizeof *ds);
     for (int64_t c = panel; c < queries; c += TILE_COLUMNS) {
         const float *q = x->q_panels + (i + c) * d, *dz = x->dz_panels + (i + c) * d;
-        tile(keys, TILE_COLUMNS, d, 1, k_rows, q, TILE_COLUMNS, false, x->p + c, BACKWARD_QUERIES);
-        tile(keys, TILE_COLUMNS, d, 1, v_rows, dz, TILE_COLUMNS, false, ds + c, BACKWARD_QUERIES);
+        tile(keys, TILE_COLUMNS, d, k_rows, q, TILE_COLUMNS, false, x->p + c, BACKWARD_QUERIES);
+        tile(keys, TILE_COLUMNS, d, v_rows, dz, TILE_COLUMNS, false, ds + c, BACKWARD_QUERIES);
     }
     weights_tile(i, panel, queries, j, keys, x->lse + i, x->dots + i, x->p, ds);
-    tiles(keys, width, queries - skip, 1, (operand){x->p + skip, BACKWARD_QUERIES, 1}, x->dz_rows + (i + skip) * width,
+    tiles(keys, width, queries - skip, (operand){x->p + skip, BACKWARD_QUERIES, 1}, x->dz_rows + (i + skip) * width,
           width, true, x->dv + j * width, width);
-    tiles(keys, width, queries - skip, 1, (operand){ds + skip, BACKWARD_QUERIES, 1}, x->q_rows + (i + skip) * width,
+    tiles(keys, width, queries - skip, (operand){ds + skip, BACKWARD_QUERIES, 1}, x->q_rows + (i + skip) * width,
           width, true, x->dk + j * width, width);
 }
 
@@ -233,7 +233,7 @@ static void backward_block(const backward_arrays *x, int64_t d, int64_t i, int64
         int64_t r = tile_first(n, count, queries), end = tile_first(n + 1, count, queries);
         int64_t visible = smaller(keys, i + end - j);
         if (visible <= 0) continue;
-        tiles(end - r, width, visible, 1, (operand){x->ds + r, 1, BACKWARD_QUERIES}, x->k_rows + j * width, width, true,
+        tiles(end - r, width, visible, (operand){x->ds + r, 1, BACKWARD_QUERIES}, x->k_rows + j * width, width, true,
               x->dq + r * width, width);
     }
 }

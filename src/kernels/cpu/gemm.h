@@ -14,14 +14,18 @@
 /* The packed block: 512 KiB with AVX-512, 256 KiB with AVX2, 128 KiB else; half a second-level cache or less. */
 enum { BLOCK_DEPTH = 256, BLOCK_PANELS = 16, BLOCK_COLUMNS = BLOCK_PANELS * TILE_COLUMNS };
 
-/* Rows of B are columns of op(B): packs `columns` of them, `depth` numbers each, by transposing W x W squares. */
-static void pack_panel_transposed(int64_t depth, int64_t columns, const float *b, int64_t ldb, float *panel) {
+/*
+ * alpha times a panel of op(B), [depth, columns] -> [depth, TILE_COLUMNS]. Here the columns of op(B) are rows of B:
+ * W x W squares are transposed.
+ */
+static void pack_panel_transposed(int64_t depth, int64_t columns, float alpha, const float *b, int64_t ldb,
+                                  float *panel) {
     for (int64_t j = 0; j < TILE_COLUMNS; j += W) {
         for (int64_t p = 0; p < depth; p += W) {
             vf square[W];
             int64_t lanes = v_lanes(depth - p);
             UNROLL for (int i = 0; i < W; i++) {
-                square[i] = j + i < columns ? v_load_lanes(b + (j + i) * ldb + p, lanes) : v_splat(0);
+                square[i] = j + i < columns ? alpha * v_load_lanes(b + (j + i) * ldb + p, lanes) : v_splat(0);
             }
             v_transpose(square);
             if (lanes == W) {
@@ -33,25 +37,26 @@ static void pack_panel_transposed(int64_t depth, int64_t columns, const float *b
     }
 }
 
-static void pack_panel(int64_t depth, int64_t columns, const float *b, int64_t ldb, float *panel) {
+static void pack_panel(int64_t depth, int64_t columns, float alpha, const float *b, int64_t ldb, float *panel) {
     for (int64_t p = 0; p < depth; p++) {
         if (columns == TILE_COLUMNS) {
-            *(vf *)(panel + p * TILE_COLUMNS) = v_load(b + p * ldb);
-            *(vf *)(panel + p * TILE_COLUMNS + W) = v_load(b + p * ldb + W);
+            *(vf *)(panel + p * TILE_COLUMNS) = alpha * v_load(b + p * ldb);
+            *(vf *)(panel + p * TILE_COLUMNS + W) = alpha * v_load(b + p * ldb + W);
         } else {
             int64_t low = columns < W ? columns : W;
-            *(vf *)(panel + p * TILE_COLUMNS) = v_load_part(b + p * ldb, low);
-            *(vf *)(panel + p * TILE_COLUMNS + W) = v_load_part(b + p * ldb + low, columns - low);
+            *(vf *)(panel + p * TILE_COLUMNS) = alpha * v_load_part(b + p * ldb, low);
+            *(vf *)(panel + p * TILE_COLUMNS + W) = alpha * v_load_part(b + p * ldb + low, columns - low);
         }
     }
 }
 
 /* Panels [depth, TILE_COLUMNS] one after another, the last one filled with zero columns. */
-static void pack_block(bool tb, int64_t depth, int64_t columns, const float *b, int64_t ldb, float *block) {
+static void pack_block(bool tb, int64_t depth, int64_t columns, float alpha, const float *b, int64_t ldb,
+                       float *block) {
     for (int64_t j = 0; j < columns; j += TILE_COLUMNS) {
         int64_t here = columns - j < TILE_COLUMNS ? columns - j : TILE_COLUMNS;
-        if (tb) pack_panel_transposed(depth, here, b + j * ldb, ldb, block + j * depth);
-        else pack_panel(depth, here, b + j, ldb, block + j * depth);
+        if (tb) pack_panel_transposed(depth, here, alpha, b + j * ldb, ldb, block + j * depth);
+        else pack_panel(depth, here, alpha, b + j, ldb, block + j * depth);
     }
 }
 
@@ -88,7 +93,7 @@ static void scale_matrix(int64_t m, int64_t n, float beta, float *c, int64_t ldc
 }
 
 /* All rows of C, the columns of one packed block. */
-static void multiply_block(bool ta, int64_t m, int64_t columns, int64_t depth, float alpha, const float *a, int64_t lda,
+static void multiply_block(bool ta, int64_t m, int64_t columns, int64_t depth, const float *a, int64_t lda,
                            const float *block, bool accumulate, float *c, int64_t ldc) {
     float packed[BLOCK_DEPTH * ROWS_STRIDE + 16 * TILE_ROWS] __attribute__((aligned(64)));
     int64_t count = tile_count(m);
@@ -97,7 +102,7 @@ static void multiply_block(bool ta, int64_t m, int64_t columns, int64_t depth, f
         operand ai = rows_of_a(ta, rows, depth, ta ? a + i : a + i * lda, lda, packed);
         for (int64_t j = 0; j < columns; j += TILE_COLUMNS) {
             int64_t here = columns - j < TILE_COLUMNS ? columns - j : TILE_COLUMNS;
-            tile(rows, here, depth, alpha, ai, block + j * depth, TILE_COLUMNS, accumulate, c + i * ldc + j, ldc);
+            tile(rows, here, depth, ai, block + j * depth, TILE_COLUMNS, accumulate, c + i * ldc + j, ldc);
         }
     }
 }
@@ -110,8 +115,8 @@ static void gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha,
         int64_t columns = n - j < BLOCK_COLUMNS ? n - j : BLOCK_COLUMNS;
         for (int64_t p = 0; p < k; p += BLOCK_DEPTH) {
             int64_t depth = k - p < BLOCK_DEPTH ? k - p : BLOCK_DEPTH;
-            pack_block(tb, depth, columns, tb ? b + j * ldb + p : b + p * ldb + j, ldb, block);
-            multiply_block(ta, m, columns, depth, alpha, ta ? a + p * lda : a + p, lda, block, p > 0 || beta != 0,
+            pack_block(tb, depth, columns, alpha, tb ? b + j * ldb + p : b + p * ldb + j, ldb, block);
+            multiply_block(ta, m, columns, depth, ta ? a + p * lda : a + p, lda, block, p > 0 || beta != 0,
                            c + j, ldc);
         }
     }

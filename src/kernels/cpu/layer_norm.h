@@ -20,13 +20,13 @@ static void layer_norm_forward(int64_t rows, int64_t c, const float *x, const fl
         float mu = v_sum(sum) / (float)c;
         for (int64_t j = 0; j < c; j += W) {
             vf d = centred(x + j, mu, v_lanes(c - j));
-            square += d * d;
+            square = v_fma(d, d, square);
         }
         float scale = (float)(1.0 / sqrt((double)v_sum(square) / (double)c + eps));
         for (int64_t j = 0; j < c; j += W) {
             int64_t lanes = v_lanes(c - j);
             vf xhat = centred(x + j, mu, lanes) * v_splat(scale);
-            v_store_lanes(y + j, xhat * v_load_lanes(w + j, lanes) + v_load_lanes(b + j, lanes), lanes);
+            v_store_lanes(y + j, v_fma(xhat, v_load_lanes(w + j, lanes), v_load_lanes(b + j, lanes)), lanes);
         }
         mean[r] = mu;
         rstd[r] = scale;
@@ -40,14 +40,15 @@ static void layer_norm_backward_row(int64_t c, const float *x, float mu, float s
         int64_t lanes = v_lanes(c - j);
         vf g = v_load_lanes(dy + j, lanes) * v_load_lanes(w + j, lanes);
         sum_g += g;
-        sum_gx += g * centred(x + j, mu, lanes);
+        sum_gx = v_fma(g, centred(x + j, mu, lanes), sum_gx);
     }
     vf mean_g = v_splat(v_sum(sum_g) / (float)c), mean_gx = v_splat(v_sum(sum_gx) / (float)c * scale);
     for (int64_t j = 0; j < c; j += W) {
         int64_t lanes = v_lanes(c - j);
         vf g = v_load_lanes(dy + j, lanes) * v_load_lanes(w + j, lanes);
         vf xhat = centred(x + j, mu, lanes) * v_splat(scale);
-        v_store_lanes(dx + j, v_load_lanes(dx + j, lanes) + v_splat(scale) * (g - mean_g - xhat * mean_gx), lanes);
+        vf change = v_fma(-xhat, mean_gx, g - mean_g);
+        v_store_lanes(dx + j, v_fma(v_splat(scale), change, v_load_lanes(dx + j, lanes)), lanes);
     }
 }
 
@@ -67,7 +68,7 @@ static void layer_norm_backward(int64_t rows, int64_t c, const float *x, const f
             vf sum_w = v_splat(0), sum_b = v_splat(0);
             for (int64_t r = r0; r < end; r++) {
                 vf g = v_load_lanes(dy + r * c + j, lanes);
-                sum_w += g * (centred(x + r * c + j, mean[r], lanes) * v_splat(rstd[r]));
+                sum_w = v_fma(g, centred(x + r * c + j, mean[r], lanes) * v_splat(rstd[r]), sum_w);
                 sum_b += g;
             }
             v_store_lanes(dw + j, v_load_lanes(dw + j, lanes) + sum_w, lanes);

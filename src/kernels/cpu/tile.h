@@ -1,7 +1,7 @@
 /*
  * The one inner loop of the matrix products and of attention: a tile of C that stays in registers.
  *
- *   C[i, j] = alpha sum_p A[i, p] B[p, j]   or   C[i, j] += ...,   i < rows <= TILE_ROWS, j < columns <= TILE_COLUMNS
+ *   C[i, j] = sum_p A[i, p] B[p, j]   or   C[i, j] += ...,   i < rows <= TILE_ROWS, j < columns <= TILE_COLUMNS
  *
  * A is read number by number, row stride `rs`, column stride `cs`; B row by row, whole vectors, row stride `bs` (so its
  * rows must be readable to the next whole vector). Every element is one chain of multiply-adds in the order of p:
@@ -26,7 +26,7 @@ typedef struct operand {
 } operand;
 
 /* rows and vectors are constants at every call, so that the compiler unrolls over them. */
-INLINE void tile_body(const int rows, const int vectors, int64_t k, float alpha, operand a, const float *b, int64_t bs,
+INLINE void tile_body(const int rows, const int vectors, int64_t k, operand a, const float *b, int64_t bs,
                       bool accumulate, float *c, int64_t ldc, int64_t columns) {
     vf sum[TILE_ROWS][2];
     const float *group[(TILE_ROWS + 2) / 3]; /* three rows a pointer: the addresses then fit in the registers */
@@ -38,8 +38,8 @@ INLINE void tile_body(const int rows, const int vectors, int64_t k, float alpha,
         vf bp[2];
         UNROLL for (int j = 0; j < vectors; j++) bp[j] = v_load(b + j * W);
         UNROLL for (int i = 0; i < rows; i++) {
-            float aip = group[i / 3][(i % 3) * a.rs];
-            UNROLL for (int j = 0; j < vectors; j++) sum[i][j] += aip * bp[j];
+            vf aip = v_splat(group[i / 3][(i % 3) * a.rs]);
+            UNROLL for (int j = 0; j < vectors; j++) sum[i][j] = v_fma(aip, bp[j], sum[i][j]);
         }
         UNROLL for (int i = 0; i < (rows + 2) / 3; i++) group[i] += a.cs;
         b += bs;
@@ -48,20 +48,18 @@ INLINE void tile_body(const int rows, const int vectors, int64_t k, float alpha,
         UNROLL for (int j = 0; j < vectors; j++) {
             float *at = c + i * ldc + j * W;
             int64_t lanes = v_lanes(columns - j * W);
-            vf value = alpha * sum[i][j];
-            if (accumulate) value = alpha * sum[i][j] + v_load_lanes(at, lanes);
-            v_store_lanes(at, value, lanes);
+            v_store_lanes(at, accumulate ? v_load_lanes(at, lanes) + sum[i][j] : sum[i][j], lanes);
         }
     }
 }
 
-typedef void tile_kernel(int64_t k, float alpha, operand a, const float *b, int64_t bs, bool accumulate, float *c,
-                         int64_t ldc, int64_t columns);
+typedef void tile_kernel(int64_t k, operand a, const float *b, int64_t bs, bool accumulate, float *c, int64_t ldc,
+                         int64_t columns);
 
 #define TILE(ROWS, VECTORS)                                                                                          \
-    static void tile_##ROWS##_##VECTORS(int64_t k, float alpha, operand a, const float *b, int64_t bs,               \
-                                        bool accumulate, float *c, int64_t ldc, int64_t columns) {                   \
-        tile_body(ROWS, VECTORS, k, alpha, a, b, bs, accumulate, c, ldc, columns);                                   \
+    static void tile_##ROWS##_##VECTORS(int64_t k, operand a, const float *b, int64_t bs, bool accumulate, float *c, \
+                                        int64_t ldc, int64_t columns) {                                              \
+        tile_body(ROWS, VECTORS, k, a, b, bs, accumulate, c, ldc, columns);                                          \
     }
 #define TILES(ROWS) TILE(ROWS, 1) TILE(ROWS, 2)
 #define TILE_PAIR(ROWS) {tile_##ROWS##_1, tile_##ROWS##_2}
@@ -78,9 +76,9 @@ static tile_kernel *const tile_kernels[TILE_ROWS][2] = {
 #endif
 };
 
-INLINE void tile(int64_t rows, int64_t columns, int64_t k, float alpha, operand a, const float *b, int64_t bs,
-                 bool accumulate, float *c, int64_t ldc) {
-    tile_kernels[rows - 1][columns > W](k, alpha, a, b, bs, accumulate, c, ldc, columns);
+INLINE void tile(int64_t rows, int64_t columns, int64_t k, operand a, const float *b, int64_t bs, bool accumulate,
+                 float *c, int64_t ldc) {
+    tile_kernels[rows - 1][columns > W](k, a, b, bs, accumulate, c, ldc, columns);
 }
 
 /* Tile i of n nearly equal ones over `total` rows begins here; tile_count gives n. */
@@ -88,15 +86,15 @@ INLINE int64_t tile_count(int64_t total) { return (total + TILE_ROWS - 1) / TILE
 INLINE int64_t tile_first(int64_t i, int64_t n, int64_t total) { return i * total / n; }
 
 /* C[m, n] over all its tiles; B is [k, n] with rows readable to the next whole vector. */
-INLINE void tiles(int64_t m, int64_t n, int64_t k, float alpha, operand a, const float *b, int64_t bs, bool accumulate,
-                  float *c, int64_t ldc) {
+INLINE void tiles(int64_t m, int64_t n, int64_t k, operand a, const float *b, int64_t bs, bool accumulate, float *c,
+                  int64_t ldc) {
     int64_t count = tile_count(m);
     for (int64_t t = 0; t < count; t++) {
         int64_t i = tile_first(t, count, m), rows = tile_first(t + 1, count, m) - i;
         operand ai = {a.at + i * a.rs, a.rs, a.cs};
         for (int64_t j = 0; j < n; j += TILE_COLUMNS) {
             int64_t columns = n - j < TILE_COLUMNS ? n - j : TILE_COLUMNS;
-            tile(rows, columns, k, alpha, ai, b + j, bs, accumulate, c + i * ldc + j, ldc);
+            tile(rows, columns, k, ai, b + j, bs, accumulate, c + i * ldc + j, ldc);
         }
     }
 }

@@ -54,11 +54,11 @@ static void adamw(int64_t n, const rllc_adamw_step *s, const float *g, float *w,
     for (int64_t i = 0; i < n; i += W) {
         int64_t lanes = v_lanes(n - i);
         vf gi = v_load_lanes(g + i, lanes), wi = v_load_lanes(w + i, lanes);
-        vf mi = beta1 * v_load_lanes(m + i, lanes) + rest1 * gi;
-        vf vi_ = beta2 * v_load_lanes(v + i, lanes) + rest2 * (gi * gi);
-        vf step = decay * wi + rate * (mi / (v_sqrt(vi_) * unbias + eps));
-        v_store_lanes(m + i, mi, lanes);
-        v_store_lanes(v + i, vi_, lanes);
+        vf mean = v_fma(beta1, v_load_lanes(m + i, lanes), rest1 * gi);
+        vf square = v_fma(beta2, v_load_lanes(v + i, lanes), rest2 * (gi * gi));
+        vf step = v_fma(decay, wi, rate * (mean / v_fma(v_sqrt(square), unbias, eps)));
+        v_store_lanes(m + i, mean, lanes);
+        v_store_lanes(v + i, square, lanes);
         v_store_lanes(w + i, wi - step, lanes);
     }
 }
@@ -72,9 +72,9 @@ INLINE void sgld_body(const bool noisy, const bool boxed, int64_t n, const rllc_
     for (int64_t i = 0; i < n; i += W) {
         int64_t lanes = v_lanes(n - i);
         vf wi = v_load_lanes(w + i, lanes), centre = v_load_lanes(w0 + i, lanes);
-        vf drift = nbeta * v_load_lanes(g + i, lanes) + localization * (wi - centre) + decay * wi;
+        vf drift = v_fma(nbeta, v_load_lanes(g + i, lanes), v_fma(localization, wi - centre, decay * wi));
         vf step = half_lr * drift;
-        if (noisy) step -= noise * v_load_lanes(eta + i, lanes);
+        if (noisy) step = v_fma(-noise, v_load_lanes(eta + i, lanes), step);
         wi -= step;
         if (boxed) wi = v_min(centre + box, v_max(centre - box, wi));
         v_store_lanes(w + i, wi, lanes);

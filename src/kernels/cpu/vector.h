@@ -74,6 +74,23 @@ INLINE void v_store_lanes(float *p, vf x, int64_t lanes) {
 
 /* ---- lane by lane ---------------------------------------------------------------------------------------- */
 
+/*
+ * a b + c, rounded once where the processor can. The compiler may fuse nothing by itself (-ffp-contract=off): which
+ * products are fused must not depend on how it unrolls, or the bits of a number would depend on its place.
+ */
+INLINE vf v_fma(vf a, vf b, vf c) {
+#if defined(__AVX512F__)
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+    return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__FP_FAST_FMAF)
+    for (int i = 0; i < W; i++) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return c;
+#else
+    return a * b + c;
+#endif
+}
+
 /* mask lanes are 0 or -1 */
 INLINE vf v_select(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mask & (vi)no)); }
 
@@ -173,16 +190,16 @@ INLINE vf v_exp(vf x) {
     const vf lowest = v_splat(-87.33654f), highest = v_splat(88.0f);
     const vf shift = v_splat(0x1.8p23f + 127); /* adding it rounds, and leaves n + 127 in the low bits */
     vf clamped = v_max(lowest, v_min(highest, x));
-    vf shifted = clamped * v_splat(1.44269504f) + shift;
+    vf shifted = v_fma(clamped, v_splat(1.44269504f), shift);
     vf n = shifted - shift;
-    vf r = clamped - n * v_splat(0.693359375f);
-    r = r - n * v_splat(-2.12194440e-4f);
+    vf r = v_fma(n, v_splat(-0.693359375f), clamped);
+    r = v_fma(n, v_splat(2.12194440e-4f), r);
     vf p = v_splat(1.38145837e-3f);
-    p = p * r + v_splat(8.36872403e-3f);
-    p = p * r + v_splat(4.1668389e-2f);
-    p = p * r + v_splat(0.166665211f);
-    p = p * r + v_splat(0.49999994f);
-    p = (p * r) * r + r + v_splat(1.0f);
+    p = v_fma(p, r, v_splat(8.36872403e-3f));
+    p = v_fma(p, r, v_splat(4.1668389e-2f));
+    p = v_fma(p, r, v_splat(0.166665211f));
+    p = v_fma(p, r, v_splat(0.49999994f));
+    p = v_fma(p * r, r, r) + v_splat(1.0f);
     vf power = (vf)((vu)shifted << 23);
     return (vf)((vi)(p * power) & ~(x < lowest));
 }
@@ -193,16 +210,16 @@ INLINE vf v_exp(vf x) {
  */
 INLINE vf v_log_parts(vf e, vf f) {
     vf p = v_splat(-7.63681531e-2f);
-    p = p * f + v_splat(0.127650782f);
-    p = p * f + v_splat(-0.131609827f);
-    p = p * f + v_splat(0.142013475f);
-    p = p * f + v_splat(-0.166232392f);
-    p = p * f + v_splat(0.200012401f);
-    p = p * f + v_splat(-0.250008255f);
-    p = p * f + v_splat(0.333333313f);
+    p = v_fma(p, f, v_splat(0.127650782f));
+    p = v_fma(p, f, v_splat(-0.131609827f));
+    p = v_fma(p, f, v_splat(0.142013475f));
+    p = v_fma(p, f, v_splat(-0.166232392f));
+    p = v_fma(p, f, v_splat(0.200012401f));
+    p = v_fma(p, f, v_splat(-0.250008255f));
+    p = v_fma(p, f, v_splat(0.333333313f));
     vf square = f * f;
-    vf tail = square * f * p + e * v_splat(-2.12194440e-4f) - v_splat(0.5f) * square;
-    return e * v_splat(0.693359375f) + (f + tail);
+    vf tail = v_fma(v_splat(-0.5f), square, v_fma(square * f, p, e * v_splat(-2.12194440e-4f)));
+    return v_fma(e, v_splat(0.693359375f), f + tail);
 }
 
 /* Splits a positive normal x into 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2). */
