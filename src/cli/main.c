@@ -1,5 +1,6 @@
 /* rllc: one program. Finds the subcommand, turns its status into a sentence and an exit code. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/frame.h"
@@ -50,6 +51,7 @@ static rllc_status dispatch(int argc, char *const *argv, const rllc_command **co
         return rllc_fail(RLLC_EUSAGE, "'%s' comes before a command; write 'rllc COMMAND %s ...'", argv[1], argv[1]);
     }
     rllc_status status = rllc_cli_find_command(argv[1], command);
+    if (status == RLLC_OK) status = rllc_kernels_select(getenv("RLLC_KERNELS"));
     return status != RLLC_OK ? status : (*command)->main(argc - 2, (const char *const *)argv + 2);
 }
 

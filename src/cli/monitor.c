@@ -10,8 +10,9 @@
 enum { AUTO, BAR, PLAIN, JSON, NONE }; /* the choices of --progress, in order */
 
 #define REDRAW_SECONDS 0.1  /* bar */
-#define LINE_SECONDS 30.0   /* plain: a full line every 30 s or 10 % */
+#define LINE_SECONDS 30.0   /* plain: a full line every 30 s or 10 %, a second apart at least */
 #define LINE_FRACTION 0.1
+#define LINE_PAUSE 1.0
 #define JSON_SECONDS 1.0
 #define RATE_SECONDS 20.0   /* memory of the running mean of the rate */
 
@@ -123,7 +124,7 @@ static bool is_due(double fraction, double now, bool finished) {
     switch (state.mode) {
     case BAR: return waited >= REDRAW_SECONDS;
     case JSON: return waited >= JSON_SECONDS;
-    default: return waited >= LINE_SECONDS || fraction - state.shown_fraction >= LINE_FRACTION;
+    default: return waited >= LINE_SECONDS || (waited >= LINE_PAUSE && fraction - state.shown_fraction >= LINE_FRACTION);
     }
 }
 
