@@ -6,14 +6,16 @@
 /* A cell that exists must be of the same weights, data and component: else its identity leaves something out. */
 static rllc_status check_same(const rllc_store *s, sqlite3_stmt *found, const rllc_store_cell *c) {
     const char *component = (const char *)sqlite3_column_text(found, 5);
-    if (sqlite3_column_int64(found, 3) == c->checkpoint_id && sqlite3_column_int64(found, 4) == c->corpus_id && component &&
-        strcmp(component, c->component ? c->component : "") == 0) {
+    if (sqlite3_column_int64(found, 3) == c->checkpoint_id && sqlite3_column_int64(found, 4) == c->corpus_id &&
+        component && strcmp(component, c->component ? c->component : "") == 0) {
         return RLLC_OK;
     }
-    return rllc_fail(RLLC_EMISMATCH, "%s: cell %s is of checkpoint %lld, corpus %lld, component %s, but is now asked for as "
-                     "checkpoint %lld, corpus %lld, component %s; its identity must tell them apart", s->path, c->identity,
-                     (long long)sqlite3_column_int64(found, 3), (long long)sqlite3_column_int64(found, 4),
-                     component ? component : "", (long long)c->checkpoint_id, (long long)c->corpus_id, c->component);
+    return rllc_fail(RLLC_EMISMATCH,
+                     "%s: cell %s is of checkpoint %lld, corpus %lld, component %s, but is now asked for as "
+                     "checkpoint %lld, corpus %lld, component %s; its identity must tell them apart",
+                     s->path, c->identity, (long long)sqlite3_column_int64(found, 3),
+                     (long long)sqlite3_column_int64(found, 4), component ? component : "", (long long)c->checkpoint_id,
+                     (long long)c->corpus_id, c->component);
 }
 
 static rllc_status find_cell(rllc_store *s, rllc_store_cell *c, bool *found) {
@@ -41,8 +43,8 @@ rllc_status rllc_store_put_cell(rllc_store *s, rllc_store_cell *c) {
         status = rllc_store_run(s, RLLC_SQL_PUT_CELL,
                                 RLLC_VALUES(RLLC_STR(c->identity), RLLC_INT(c->checkpoint_id), RLLC_INT(c->corpus_id),
                                             RLLC_STR(c->component), RLLC_INT(c->dim), RLLC_STR(c->loss_kind),
-                                            RLLC_STR(c->options_json), RLLC_INT(c->provenance_id), RLLC_INT(c->complete),
-                                            RLLC_NUM(c->seconds), RLLC_NUM(c->nbeta)));
+                                            RLLC_STR(c->options_json), RLLC_INT(c->provenance_id),
+                                            RLLC_INT(c->complete), RLLC_NUM(c->seconds), RLLC_NUM(c->nbeta)));
         c->id = sqlite3_last_insert_rowid(s->db);
     }
     return rllc_store_end(s, status);
@@ -89,10 +91,10 @@ rllc_status rllc_store_put_estimate(rllc_store *s, const rllc_store_estimate *e)
     rllc_status status = rllc_store_begin(s);
     if (status != RLLC_OK) return status;
     status = rllc_store_run(s, RLLC_SQL_PUT_ESTIMATE,
-                            RLLC_VALUES(RLLC_INT(e->cell_id), RLLC_STR(e->name), RLLC_NUM(e->llc_mean), RLLC_NUM(e->llc_sd),
-                                        RLLC_NUM(e->llc_se), RLLC_NUM(e->llc_mean_init), RLLC_NUM(e->llc_sd_init),
-                                        RLLC_NUM(e->llc_se_init), RLLC_INT(e->n_chains), RLLC_INT(e->n_diverged),
-                                        RLLC_STR(e->per_chain_json)));
+                            RLLC_VALUES(RLLC_INT(e->cell_id), RLLC_STR(e->name), RLLC_NUM(e->llc_mean),
+                                        RLLC_NUM(e->llc_sd), RLLC_NUM(e->llc_se), RLLC_NUM(e->llc_mean_init),
+                                        RLLC_NUM(e->llc_sd_init), RLLC_NUM(e->llc_se_init), RLLC_INT(e->n_chains),
+                                        RLLC_INT(e->n_diverged), RLLC_STR(e->per_chain_json)));
     return rllc_store_end(s, status);
 }
 

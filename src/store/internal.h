@@ -21,7 +21,7 @@ struct rllc_store {
     const char *path;   /* as given; interned */
     const char *folder; /* absolute, without links; interned */
     bool writable;
-    int depth;          /* open transactions, one inside the other */
+    int depth; /* open transactions, one inside the other */
     int wait_ms;
     sqlite3_stmt *statements[RLLC_SQL_COUNT];
 };
@@ -44,11 +44,12 @@ typedef struct rllc_store_value {
 #define RLLC_INT(x) ((rllc_store_value){.kind = RLLC_VALUE_INTEGER, .integer = (int64_t)(x)})
 #define RLLC_NUM(x) ((rllc_store_value){.kind = RLLC_VALUE_REAL, .real = (x)})
 #define RLLC_STR(x) ((rllc_store_value){.kind = RLLC_VALUE_TEXT, .bytes = (x)}) /* NULL is stored as '' */
-#define RLLC_BLOB(p, n) ((rllc_store_value){.kind = RLLC_VALUE_BLOB, .integer = (int64_t)(n), .bytes = (p)}) /* NULL stays */
+#define RLLC_BLOB(p, n)                                                                                                \
+    ((rllc_store_value){.kind = RLLC_VALUE_BLOB, .integer = (int64_t)(n), .bytes = (p)}) /* NULL stays */
 
 /** The values of a statement and how many they are. */
-#define RLLC_VALUES(...)                       \
-    (const rllc_store_value[]){__VA_ARGS__},   \
+#define RLLC_VALUES(...)                                                                                               \
+    (const rllc_store_value[]){__VA_ARGS__},                                                                           \
         (int)(sizeof((const rllc_store_value[]){__VA_ARGS__}) / sizeof(rllc_store_value))
 #define RLLC_NO_VALUES NULL, 0
 
@@ -68,7 +69,8 @@ const char *rllc_store_text(sqlite3_stmt *statement, int column);
 /** A column as a number, NaN for NULL. */
 double rllc_store_real(sqlite3_stmt *statement, int column);
 
-/** All rows of a statement as one array: read(statement, element) fills each element of `size` bytes, false = no memory. */
+/** All rows of a statement as one array: read(statement, element) fills each element of `size` bytes, false = no
+ * memory. */
 rllc_status rllc_store_list(rllc_store *s, int which, const rllc_store_value *values, int n_values, size_t size,
                             bool (*read)(sqlite3_stmt *, void *), void *list_pointer, int64_t *n) RLLC_MUST_USE;
 

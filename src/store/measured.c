@@ -14,7 +14,8 @@ static rllc_status put_row(rllc_store *s, int which, const rllc_store_value *val
 
 rllc_status rllc_store_put_corpus(rllc_store *s, rllc_store_corpus *c) {
     return put_row(s, RLLC_SQL_PUT_CORPUS,
-                   RLLC_VALUES(RLLC_STR(c->name), RLLC_STR(c->hash), RLLC_INT(c->trained_on), RLLC_STR(c->json)), &c->id);
+                   RLLC_VALUES(RLLC_STR(c->name), RLLC_STR(c->hash), RLLC_INT(c->trained_on), RLLC_STR(c->json)),
+                   &c->id);
 }
 
 static bool read_corpus(sqlite3_stmt *statement, void *element) {
@@ -50,7 +51,8 @@ rllc_status rllc_store_put_checkpoint(rllc_store *s, rllc_store_checkpoint *c) {
     if (c->path && !path) return rllc_fail(RLLC_ENOMEM, "%s: no memory for the path of a checkpoint", s->path);
     return put_row(s, RLLC_SQL_PUT_CHECKPOINT,
                    RLLC_VALUES(RLLC_INT(c->seed), RLLC_INT(c->step), RLLC_STR(c->hash), RLLC_STR(path),
-                               RLLC_INT(c->n_layers), RLLC_INT(c->n_heads), RLLC_STR(c->model_json)), &c->id);
+                               RLLC_INT(c->n_layers), RLLC_INT(c->n_heads), RLLC_STR(c->model_json)),
+                   &c->id);
 }
 
 static bool read_checkpoint(sqlite3_stmt *statement, void *element) {
@@ -96,7 +98,8 @@ static bool read_point(sqlite3_stmt *statement, void *element) {
 }
 
 rllc_status rllc_store_training(rllc_store *s, const char *metric, rllc_store_point **list, int64_t *n) {
-    return rllc_store_list(s, RLLC_SQL_LIST_TRAINING, RLLC_VALUES(RLLC_STR(metric)), sizeof **list, read_point, list, n);
+    return rllc_store_list(s, RLLC_SQL_LIST_TRAINING, RLLC_VALUES(RLLC_STR(metric)), sizeof **list, read_point, list,
+                           n);
 }
 
 /* ---- scores ---------------------------------------------------------------------------------------------- */
@@ -105,7 +108,8 @@ rllc_status rllc_store_put_score(rllc_store *s, const rllc_store_score *score) {
     return put_row(s, RLLC_SQL_PUT_SCORE,
                    RLLC_VALUES(RLLC_INT(score->checkpoint_id), RLLC_STR(score->metric), RLLC_INT(score->layer),
                                RLLC_INT(score->head), RLLC_STR(score->corpus), RLLC_NUM(score->value),
-                               RLLC_NUM(score->se), RLLC_INT(score->n)), NULL);
+                               RLLC_NUM(score->se), RLLC_INT(score->n)),
+                   NULL);
 }
 
 static bool read_score(sqlite3_stmt *statement, void *element) {
@@ -125,5 +129,6 @@ static bool read_score(sqlite3_stmt *statement, void *element) {
 
 rllc_status rllc_store_scores(rllc_store *s, const char *metric, rllc_store_score **list, int64_t *n) {
     if (!metric) return rllc_store_list(s, RLLC_SQL_LIST_SCORES, RLLC_NO_VALUES, sizeof **list, read_score, list, n);
-    return rllc_store_list(s, RLLC_SQL_LIST_SCORES_OF, RLLC_VALUES(RLLC_STR(metric)), sizeof **list, read_score, list, n);
+    return rllc_store_list(s, RLLC_SQL_LIST_SCORES_OF, RLLC_VALUES(RLLC_STR(metric)), sizeof **list, read_score, list,
+                           n);
 }

@@ -44,9 +44,11 @@ rllc_status rllc_store_provenance(rllc_store *s, const rllc_json *json, int64_t 
     const rllc_hash id_of_process = rllc_hash_text(rllc_string_text(&process));
     const char *who = id_of_process.hex, *what = rllc_string_text(&text);
     RLLC_TRY(rllc_store_begin(s));
-    status = rllc_store_run_integer(s, RLLC_SQL_FIND_PROVENANCE, RLLC_VALUES(RLLC_STR(who), RLLC_STR(what)), id, &found);
+    status =
+        rllc_store_run_integer(s, RLLC_SQL_FIND_PROVENANCE, RLLC_VALUES(RLLC_STR(who), RLLC_STR(what)), id, &found);
     if (status == RLLC_OK && !found) {
-        status = rllc_store_run(s, RLLC_SQL_PUT_PROVENANCE, RLLC_VALUES(RLLC_STR(who), RLLC_STR(what), RLLC_INT(time(NULL))));
+        status = rllc_store_run(s, RLLC_SQL_PUT_PROVENANCE,
+                                RLLC_VALUES(RLLC_STR(who), RLLC_STR(what), RLLC_INT(time(NULL))));
         *id = sqlite3_last_insert_rowid(s->db);
     }
     status = rllc_store_end(s, status);

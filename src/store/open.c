@@ -46,7 +46,8 @@ static rllc_status find_folder(rllc_store *s) {
 
 static rllc_status check_place(const rllc_store *s) {
     if (rllc_is_folder(s->path)) {
-        return rllc_fail(RLLC_EINPUT, "%s: is a folder; name the store's file, for example %s/run.db", s->path, s->path);
+        return rllc_fail(RLLC_EINPUT, "%s: is a folder; name the store's file, for example %s/run.db", s->path,
+                         s->path);
     }
     if (!s->writable && !rllc_file_exists(s->path)) {
         return rllc_fail(RLLC_ENOTFOUND, "%s: no such store; a run makes one (run.db in its folder)", s->path);
@@ -72,9 +73,10 @@ static rllc_status configure(rllc_store *s) {
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, (int *)NULL);
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, (int *)NULL);
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, (int *)NULL);
-    return run_sql(s, s->writable ? "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA synchronous=EXTRA;"
-                                    "PRAGMA auto_vacuum=INCREMENTAL"
-                                  : "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA query_only=ON",
+    return run_sql(s,
+                   s->writable ? "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA synchronous=EXTRA;"
+                                 "PRAGMA auto_vacuum=INCREMENTAL"
+                               : "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA query_only=ON",
                    "set up the store");
 }
 
@@ -92,8 +94,10 @@ static rllc_status identify(rllc_store *s, bool *fresh) {
     } else if (application != RLLC_STORE_APPLICATION) {
         status = rllc_fail(RLLC_EINPUT, "%s: is a SQLite file of another program, not a store", s->path);
     } else if (version > RLLC_STORE_VERSION) {
-        status = rllc_fail(RLLC_EUNSUPPORTED, "%s: was written by a newer rllc (store version %lld, this program knows %d); "
-                           "update rllc", s->path, (long long)version, RLLC_STORE_VERSION);
+        status = rllc_fail(RLLC_EUNSUPPORTED,
+                           "%s: was written by a newer rllc (store version %lld, this program knows %d); "
+                           "update rllc",
+                           s->path, (long long)version, RLLC_STORE_VERSION);
     } else if (version < 1) {
         status = rllc_fail(RLLC_EINPUT, "%s: has store version %lld, expected %d; the file is damaged", s->path,
                            (long long)version, RLLC_STORE_VERSION);
@@ -104,8 +108,8 @@ done:
 
 static rllc_status create_tables(rllc_store *s) {
     rllc_status status = RLLC_OK;
-    char *marks = sqlite3_mprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", RLLC_STORE_APPLICATION,
-                                  RLLC_STORE_VERSION);
+    char *marks =
+        sqlite3_mprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", RLLC_STORE_APPLICATION, RLLC_STORE_VERSION);
     bool fresh = false;
     if (!marks) return rllc_store_fail(s, SQLITE_NOMEM, "make the store");
     RLLC_TRY(rllc_store_begin(s));
@@ -121,12 +125,14 @@ done:
 }
 
 static rllc_status open_file(rllc_store *s) {
-    /* Reading too opens for writing where that is allowed: only so can the journal of a killed writer be rolled back. */
+    /* Reading too opens for writing where that is allowed: only so can the journal of a killed writer be rolled back.
+     */
     const int flags = SQLITE_OPEN_READWRITE | (s->writable ? SQLITE_OPEN_CREATE : 0);
     rllc_string plain = {0};
     rllc_status status = RLLC_OK;
     bool fresh = false;
-    RLLC_TRY(rllc_string_printf(&plain, "%s%s", s->path[0] == ':' ? "./" : "", s->path)); /* ":memory:" is a file too */
+    /* ":memory:" and "file:a?mode=memory" mean files too. */
+    RLLC_TRY(rllc_string_printf(&plain, "%s%s", s->path[0] == '/' ? "" : "./", s->path));
     const int code = sqlite3_open_v2(plain.data, &s->db, flags, NULL);
     if (code != SQLITE_OK) RLLC_TRY(rllc_store_fail(s, code, "open the store"));
     RLLC_TRY(configure(s));

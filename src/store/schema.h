@@ -11,7 +11,7 @@
 static const char *const rllc_store_schema[] = {
     "CREATE TABLE meta ( -- what the run says about itself\n"
     "    key TEXT PRIMARY KEY,      -- 'config', 'title', ...\n"
-    "    value TEXT NOT NULL\n"
+    "    value TEXT NOT NULL        -- any text, for example a whole YAML file\n"
     ") STRICT, WITHOUT ROWID",
 
     "CREATE TABLE provenance ( -- where results come from: one row for each process that wrote\n"
@@ -37,27 +37,27 @@ static const char *const rllc_store_schema[] = {
     "    step INTEGER NOT NULL,     -- completed updates; 0 = initialisation\n"
     "    hash TEXT NOT NULL,        -- content hash of the weights\n"
     "    path TEXT NOT NULL,        -- model file; relative to the store's folder when inside it\n"
-    "    n_layers INTEGER NOT NULL,\n"
-    "    n_heads INTEGER NOT NULL,\n"
+    "    n_layers INTEGER NOT NULL, -- of the model\n"
+    "    n_heads INTEGER NOT NULL,  -- in each layer\n"
     "    model_json TEXT NOT NULL,  -- the model's options\n"
     "    UNIQUE (seed, step, hash)\n"
     ") STRICT",
 
     "CREATE TABLE training ( -- curves over training\n"
     "    metric TEXT NOT NULL,      -- 'train_loss', 'validation_loss', 'gradient_norm', ...\n"
-    "    seed INTEGER NOT NULL,\n"
+    "    seed INTEGER NOT NULL,     -- training run\n"
     "    step INTEGER NOT NULL,     -- completed updates\n"
-    "    value REAL,\n"
+    "    value REAL,                -- in the metric's unit\n"
     "    PRIMARY KEY (metric, seed, step)\n"
     ") STRICT, WITHOUT ROWID",
 
     "CREATE TABLE score ( -- tidy scores of heads and models\n"
-    "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id),\n"
+    "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id), -- whose weights\n"
     "    metric TEXT NOT NULL,      -- 'previous_token', ...\n"
     "    layer INTEGER NOT NULL,    -- from 0; -1 = not of one layer\n"
     "    head INTEGER NOT NULL,     -- from 0; -1 = not of one head\n"
     "    corpus TEXT NOT NULL,      -- name; '' = no corpus\n"
-    "    value REAL,\n"
+    "    value REAL,                -- the score\n"
     "    se REAL,                   -- standard error; NULL = unknown\n"
     "    n INTEGER NOT NULL,        -- samples behind it\n"
     "    PRIMARY KEY (checkpoint_id, metric, layer, head, corpus)\n"
@@ -66,8 +66,8 @@ static const char *const rllc_store_schema[] = {
     "CREATE TABLE cell ( -- one estimate's worth of sampling: checkpoint x component x corpus x loss\n"
     "    id INTEGER PRIMARY KEY,\n"
     "    identity TEXT NOT NULL UNIQUE, -- hash of everything that decides the result\n"
-    "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id),\n"
-    "    corpus_id INTEGER NOT NULL REFERENCES corpus (id),\n"
+    "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id), -- the weights w*\n"
+    "    corpus_id INTEGER NOT NULL REFERENCES corpus (id), -- the data of the loss\n"
     "    component TEXT NOT NULL,   -- 'full', 'l0h3', ...: which weights move\n"
     "    dim INTEGER NOT NULL,      -- how many numbers move\n"
     "    loss_kind TEXT NOT NULL,   -- 'next_token'\n"
@@ -81,21 +81,21 @@ static const char *const rllc_store_schema[] = {
     "CREATE INDEX cell_checkpoint ON cell (checkpoint_id)",
 
     "CREATE TABLE chain ( -- where each chain of a cell stands\n"
-    "    cell_id INTEGER NOT NULL REFERENCES cell (id) ON DELETE CASCADE,\n"
+    "    cell_id INTEGER NOT NULL REFERENCES cell (id) ON DELETE CASCADE, -- its cell\n"
     "    chain INTEGER NOT NULL,    -- from 0\n"
     "    stream INTEGER NOT NULL,   -- chains of one stream share their minibatches\n"
     "    step INTEGER NOT NULL,     -- next step to take\n"
     "    n_draws INTEGER NOT NULL,  -- its rows in trace\n"
     "    init_loss REAL,            -- mean loss at w* over the init batches; NULL = not yet known\n"
-    "    diverged INTEGER NOT NULL CHECK (diverged IN (0, 1)),\n"
+    "    diverged INTEGER NOT NULL CHECK (diverged IN (0, 1)), -- 1: stopped at a loss that is not finite\n"
     "    reason TEXT NOT NULL,      -- why it diverged; '' if it did not\n"
     "    weights BLOB,              -- float32 little-endian, dim numbers; NULL = ended or not begun\n"
     "    PRIMARY KEY (cell_id, chain)\n"
     ") STRICT",
 
     "CREATE TABLE trace ( -- the raw losses: one row a draw\n"
-    "    cell_id INTEGER NOT NULL,\n"
-    "    chain INTEGER NOT NULL,\n"
+    "    cell_id INTEGER NOT NULL,  -- with chain: row of chain\n"
+    "    chain INTEGER NOT NULL,    -- from 0\n"
     "    draw INTEGER NOT NULL,     -- from 0, no gaps\n"
     "    loss REAL,                 -- minibatch loss at w_t, nats per token\n"
     "    baseline REAL,             -- loss at w* on the same minibatch\n"
@@ -104,10 +104,10 @@ static const char *const rllc_store_schema[] = {
     ") STRICT, WITHOUT ROWID",
 
     "CREATE TABLE token_losses ( -- per-token losses of a draw, where asked for\n"
-    "    cell_id INTEGER NOT NULL REFERENCES cell (id) ON DELETE CASCADE,\n"
+    "    cell_id INTEGER NOT NULL REFERENCES cell (id) ON DELETE CASCADE, -- its cell\n"
     "    chain INTEGER NOT NULL,    -- -1 = the baseline (loss at w*) of the stream\n"
-    "    stream INTEGER NOT NULL,\n"
-    "    draw INTEGER NOT NULL,\n"
+    "    stream INTEGER NOT NULL,   -- whose minibatches\n"
+    "    draw INTEGER NOT NULL,     -- from 0\n"
     "    n_rows INTEGER NOT NULL,   -- 1 (mean over the batch) or the batch size\n"
     "    n_columns INTEGER NOT NULL, -- predicted positions\n"
     "    data BLOB NOT NULL,        -- float32 little-endian [n_rows, n_columns]\n"
@@ -115,15 +115,15 @@ static const char *const rllc_store_schema[] = {
     ") STRICT",
 
     "CREATE TABLE estimate ( -- derived from the traces; can be rebuilt\n"
-    "    cell_id INTEGER PRIMARY KEY REFERENCES cell (id) ON DELETE CASCADE,\n"
+    "    cell_id INTEGER PRIMARY KEY REFERENCES cell (id) ON DELETE CASCADE, -- its cell\n"
     "    name TEXT NOT NULL,        -- 'LLC', 'wrLLC', 'drLLC', 'wdrLLC'\n"
     "    llc_mean REAL,             -- paired: against the loss at w* on each draw's own minibatch\n"
     "    llc_sd REAL,               -- over chains, n - 1 below\n"
     "    llc_se REAL,               -- standard error of llc_mean\n"
     "    llc_mean_init REAL,        -- conventional: against init_loss\n"
-    "    llc_sd_init REAL,\n"
-    "    llc_se_init REAL,\n"
-    "    n_chains INTEGER NOT NULL,\n"
+    "    llc_sd_init REAL,          -- as llc_sd, of the conventional estimate\n"
+    "    llc_se_init REAL,          -- as llc_se, of the conventional estimate\n"
+    "    n_chains INTEGER NOT NULL, -- chains that were run\n"
     "    n_diverged INTEGER NOT NULL, -- of n_chains; they do not enter the estimate\n"
     "    per_chain_json TEXT NOT NULL -- {\"llc\": [...], \"llc_init\": [...]}\n"
     ") STRICT",

@@ -16,8 +16,10 @@ static const char *const texts[] = {
 static rllc_status fail_io(const rllc_store *s, int code, const char *doing) {
     const int error = s->db ? sqlite3_system_errno(s->db) : errno;
     if (error == ENOSPC || error == EDQUOT || error == EFBIG) {
-        return rllc_fail(RLLC_EIO, "%s: cannot %s: %s; nothing of this step was kept and the results before it are safe; "
-                         "make room and run again", s->path, doing, strerror(error));
+        return rllc_fail(RLLC_EIO,
+                         "%s: cannot %s: %s; nothing of this step was kept and the results before it are safe; "
+                         "make room and run again",
+                         s->path, doing, strerror(error));
     }
     return rllc_fail(RLLC_EIO, "%s: cannot %s: %s%s%s; the results committed before are safe", s->path, doing,
                      sqlite3_errstr(code), error ? ": " : "", error ? strerror(error) : "");
@@ -28,35 +30,39 @@ rllc_status rllc_store_fail(const rllc_store *s, int code, const char *doing) {
     switch (code & 0xFF) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return rllc_fail(RLLC_EIO, "%s: cannot %s: another process has held the store locked for %.3g s; let it end "
-                         "(`fuser %s` names it), then run again", s->path, doing, s->wait_ms / 1000.0, s->path);
+        return rllc_fail(RLLC_EIO,
+                         "%s: cannot %s: another process has held the store locked for %.3g s; let it end "
+                         "(`fuser %s` names it), then run again",
+                         s->path, doing, s->wait_ms / 1000.0, s->path);
     case SQLITE_FULL:
-        return rllc_fail(RLLC_EIO, "%s: cannot %s: no space is left on the disk; nothing of this step was kept and the "
-                         "results before it are safe; make room and run again", s->path, doing);
+        return rllc_fail(RLLC_EIO,
+                         "%s: cannot %s: no space is left on the disk; nothing of this step was kept and the "
+                         "results before it are safe; make room and run again",
+                         s->path, doing);
     case SQLITE_CORRUPT:
-        return rllc_fail(RLLC_EINPUT, "%s: cannot %s: the store is damaged (%s); keep a copy, then restore a backup or try "
-                         "`sqlite3 %s .recover`", s->path, doing, detail, s->path);
+        return rllc_fail(RLLC_EINPUT,
+                         "%s: cannot %s: the store is damaged (%s); keep a copy, then restore a backup or try "
+                         "`sqlite3 %s .recover`",
+                         s->path, doing, detail, s->path);
     case SQLITE_NOTADB:
-        return rllc_fail(RLLC_EINPUT, "%s: is no store (not a SQLite file, or its first page is damaged); name the run.db of "
-                         "a run", s->path);
+        return rllc_fail(RLLC_EINPUT,
+                         "%s: is no store (not a SQLite file, or its first page is damaged); name the run.db of "
+                         "a run",
+                         s->path);
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_AUTH:
         return rllc_fail(RLLC_EIO, "%s: cannot %s: %s; the file and its folder must be %s", s->path, doing, detail,
                          s->writable ? "writable" : "readable (and writable once, if a writer was killed)");
-    case SQLITE_NOMEM:
-        return rllc_fail(RLLC_ENOMEM, "%s: cannot %s: memory is exhausted", s->path, doing);
+    case SQLITE_NOMEM: return rllc_fail(RLLC_ENOMEM, "%s: cannot %s: memory is exhausted", s->path, doing);
     case SQLITE_TOOBIG:
         return rllc_fail(RLLC_EUNSUPPORTED, "%s: cannot %s: more than 1 GB in one value", s->path, doing);
-    case SQLITE_CONSTRAINT:
-        return rllc_fail(RLLC_EMISMATCH, "%s: cannot %s: %s", s->path, doing, detail);
+    case SQLITE_CONSTRAINT: return rllc_fail(RLLC_EMISMATCH, "%s: cannot %s: %s", s->path, doing, detail);
     case SQLITE_IOERR:
     case SQLITE_PROTOCOL:
-    case SQLITE_NOLFS:
-        return fail_io(s, code, doing);
-    default:
-        return rllc_fail(RLLC_EFAIL, "%s: cannot %s: %s", s->path, doing, detail);
+    case SQLITE_NOLFS: return fail_io(s, code, doing);
+    default: return rllc_fail(RLLC_EFAIL, "%s: cannot %s: %s", s->path, doing, detail);
     }
 }
 
@@ -73,8 +79,10 @@ static rllc_status fail_statement(const rllc_store *s, int code, int which) {
 /* SQLite may give up a whole transaction by itself (full disk, I/O error): what follows must not commit piecemeal. */
 static rllc_status check_transaction(const rllc_store *s, int which) {
     if (s->depth > 0 && sqlite3_get_autocommit(s->db)) {
-        return rllc_fail(RLLC_EIO, "%s: the transaction was given up after an earlier failure, so nothing more can be "
-                         "written into it; roll back and begin again", s->path);
+        return rllc_fail(RLLC_EIO,
+                         "%s: the transaction was given up after an earlier failure, so nothing more can be "
+                         "written into it; roll back and begin again",
+                         s->path);
     }
     if (!s->writable && !sqlite3_stmt_readonly(s->statements[which])) {
         return rllc_fail(RLLC_EFAIL, "%s: the store was opened for reading, so nothing can be written", s->path);
@@ -86,12 +94,9 @@ static rllc_status check_transaction(const rllc_store *s, int which) {
 
 static int bind(sqlite3_stmt *statement, int i, const rllc_store_value *v) {
     switch (v->kind) {
-    case RLLC_VALUE_INTEGER:
-        return sqlite3_bind_int64(statement, i, v->integer);
-    case RLLC_VALUE_REAL:
-        return sqlite3_bind_double(statement, i, v->real);
-    case RLLC_VALUE_TEXT:
-        return sqlite3_bind_text(statement, i, v->bytes ? v->bytes : "", -1, SQLITE_STATIC);
+    case RLLC_VALUE_INTEGER: return sqlite3_bind_int64(statement, i, v->integer);
+    case RLLC_VALUE_REAL: return sqlite3_bind_double(statement, i, v->real);
+    case RLLC_VALUE_TEXT: return sqlite3_bind_text(statement, i, v->bytes ? v->bytes : "", -1, SQLITE_STATIC);
     case RLLC_VALUE_BLOB:
         return v->bytes ? sqlite3_bind_blob64(statement, i, v->bytes, (sqlite3_uint64)v->integer, SQLITE_STATIC)
                         : sqlite3_bind_null(statement, i);

@@ -1,0 +1,545 @@
+/* The store keeps what it is given: every kind of row, NaN and infinities, orders, replacements, nested transactions.
+ */
+#include "store/samples.h"
+
+#include <sqlite3.h>
+
+static const char *fresh(void **state) {
+    static int n;
+    return rllc_intern_printf("%s/%d.db", (const char *)*state, n++);
+}
+
+/* ---- the run --------------------------------------------------------------------------------------------- */
+
+static void test_meta_replaces_and_survives(void **state) {
+    const char *path = fresh(state);
+    rllc_string text = {0};
+    rllc_store *s = open_store(path, RLLC_STORE_WRITE);
+    assert_fails(rllc_store_get_meta(s, "title", &text), RLLC_ENOTFOUND, "has no 'title'");
+    assert_ok(rllc_store_set_meta(s, "title", "one"));
+    assert_ok(rllc_store_set_meta(s, "title", "two \xC3\xA9 'quoted'; --"));
+    assert_ok(rllc_store_set_meta(s, "empty", NULL));
+    rllc_store_close(s);
+    s = open_store(path, RLLC_STORE_READ);
+    assert_ok(rllc_string_add(&text, "> "));
+    assert_ok(rllc_store_get_meta(s, "title", &text));
+    assert_ok(rllc_store_get_meta(s, "empty", &text));
+    assert_string_equal(rllc_string_text(&text), "> two \xC3\xA9 'quoted'; --");
+    rllc_string_release(&text);
+    rllc_store_close(s);
+    rllc_store_close(NULL);
+}
+
+static void test_provenance_is_one_row_a_process(void **state) {
+    const char *path = fresh(state);
+    rllc_store *s = open_store(path, RLLC_STORE_WRITE);
+    const int64_t first = put_provenance(s);
+    assert_int_equal(put_provenance(s), first);
+    rllc_store_close(s);
+    s = open_store(path, RLLC_STORE_WRITE);
+    assert_int_equal(put_provenance(s), first);
+    rllc_json *other = rllc_json_object();
+    int64_t id = 0;
+    assert_ok(rllc_store_provenance(s, other, &id)); /* the same process, told differently, is told again */
+    assert_int_not_equal(id, first);
+    rllc_json_free(other);
+    rllc_store_close(s);
+}
+
+static void test_stage_is_done_for_its_last_input_only(void **state) {
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    assert_false(rllc_store_stage_is_done(s, "train", "a"));
+    assert_ok(rllc_store_stage_done(s, "train", "a"));
+    assert_true(rllc_store_stage_is_done(s, "train", "a"));
+    assert_false(rllc_store_stage_is_done(s, "sample", "a"));
+    assert_ok(rllc_store_stage_done(s, "train", "b"));
+    assert_false(rllc_store_stage_is_done(s, "train", "a"));
+    assert_true(rllc_store_stage_is_done(s, "train", "b"));
+    rllc_store_close(s);
+}
+
+/* ---- what was measured ----------------------------------------------------------------------------------- */
+
+static void test_corpus_is_found_by_name_and_hash(void **state) {
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    rllc_store_corpus a = {.name = "mix", .hash = "1", .trained_on = true, .json = "{}"}, b = a, *list = NULL;
+    int64_t n = 0;
+    assert_ok(rllc_store_put_corpus(s, &a));
+    b.json = "{\"changed\":1}";
+    assert_ok(rllc_store_put_corpus(s, &b));
+    assert_int_equal(a.id, b.id);
+    b.hash = "2";
+    b.trained_on = false;
+    assert_ok(rllc_store_put_corpus(s, &b));
+    assert_int_not_equal(a.id, b.id);
+    assert_ok(rllc_store_corpora(s, &list, &n));
+    assert_int_equal(n, 2);
+    assert_string_equal(list[0].json, "{\"changed\":1}");
+    assert_true(list[0].trained_on && !list[1].trained_on);
+    assert_string_equal(list[1].hash, "2");
+    assert_ptr_equal(list[0].name, rllc_intern("mix"));
+    rllc_free(list);
+    rllc_store_close(s);
+}
+
+static void test_checkpoints_come_by_seed_and_step(void **state) {
+    static const uint64_t seeds[] = {UINT64_MAX, 1, 1, 0, (uint64_t)1 << 63, 1};
+    static const int64_t steps[] = {0, 1000, 20, 5, 7, 1000};
+    static const int order[] = {3, 2, 1, 5, 4, 0};
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    rllc_store_checkpoint *list = NULL;
+    int64_t n = 0, ids[6];
+    assert_ok(rllc_store_checkpoints(s, &list, &n));
+    assert_int_equal(n, 0);
+    rllc_free(list);
+    for (int i = 0; i < 6; i++) {
+        rllc_store_checkpoint c = {.seed = seeds[i],
+                                   .step = steps[i],
+                                   .hash = rllc_intern_printf("%d", i),
+                                   .path = "p",
+                                   .n_layers = i,
+                                   .n_heads = 8,
+                                   .model_json = "{}"};
+        assert_ok(rllc_store_put_checkpoint(s, &c));
+        ids[i] = c.id;
+    }
+    assert_ok(rllc_store_checkpoints(s, &list, &n));
+    assert_int_equal(n, 6);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(list[i].id, ids[order[i]]);
+        assert_true(list[i].seed == seeds[order[i]]);
+        assert_int_equal(list[i].step, steps[order[i]]);
+        assert_int_equal(list[i].n_layers, order[i]);
+    }
+    rllc_free(list);
+    rllc_store_close(s);
+}
+
+static void test_checkpoint_paths_inside_the_folder_become_relative(void **state) {
+    static const char *const given[] = {"/checkpoints/step0/model.safetensors", "/other.safetensors"};
+    const char *folder = scratch_path(state, "inside");
+    assert_ok(rllc_make_folders(rllc_intern_printf("%s/checkpoints/step0", folder)));
+    assert_ok(rllc_file_write(rllc_intern_printf("%s%s", folder, given[0]), "", 0));
+    rllc_store *s = open_store(rllc_intern_printf("%s/run.db", folder), RLLC_STORE_WRITE);
+    rllc_store_checkpoint *list = NULL, c = {.hash = "w", .model_json = "{}"};
+    int64_t n = 0;
+    for (int i = 0; i < 2; i++) {
+        c.step = i;
+        c.path = rllc_intern_printf("%s%s", folder, given[i]); /* the second does not exist */
+        assert_ok(rllc_store_put_checkpoint(s, &c));
+    }
+    c.step = 2;
+    c.path = "/elsewhere/model.safetensors";
+    assert_ok(rllc_store_put_checkpoint(s, &c));
+    c.step = 3;
+    c.path = "already/relative";
+    assert_ok(rllc_store_put_checkpoint(s, &c));
+    assert_ok(rllc_store_checkpoints(s, &list, &n));
+    assert_string_equal(list[0].path, "checkpoints/step0/model.safetensors");
+    assert_string_equal(list[1].path, "other.safetensors");
+    assert_string_equal(list[2].path, "/elsewhere/model.safetensors");
+    assert_string_equal(list[3].path, "already/relative");
+    rllc_free(list);
+    rllc_store_close(s);
+}
+
+static void test_training_keeps_numbers_that_are_not_finite(void **state) {
+    static const double values[] = {3.25, NAN, INFINITY, -INFINITY, 0x1p-1074, -0.0, 1.7976931348623157e308, 1.0 / 3};
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    rllc_store_point *list = NULL;
+    int64_t n = 0;
+    for (int i = 7; i >= 0; i--) {
+        assert_ok(rllc_store_put_training(s, 5, i, "train_loss", -1));
+        assert_ok(rllc_store_put_training(s, 5, i, "train_loss", values[i]));
+        assert_ok(rllc_store_put_training(s, 5, i, "seconds", 0));
+    }
+    assert_ok(rllc_store_training(s, "train_loss", &list, &n));
+    assert_int_equal(n, 8);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(list[i].step, i);
+        assert_same_real(list[i].value, values[i]);
+    }
+    rllc_free(list);
+    assert_ok(rllc_store_training(s, "no such metric", &list, &n));
+    assert_int_equal(n, 0);
+    rllc_free(list);
+    rllc_store_close(s);
+}
+
+static void test_rewind_drops_what_was_not_measured(void **state) {
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    const rllc_store_cell cell = put_cell(s, 1, 300, "mix", "full");
+    rllc_store_checkpoint *list = NULL, c = {.seed = 1, .hash = "x", .path = "p", .model_json = "{}"};
+    rllc_store_point *points = NULL;
+    rllc_store_cell *cells = NULL;
+    int64_t n = 0;
+    for (c.step = 100; c.step <= 400; c.step += 100) {
+        assert_ok(rllc_store_put_checkpoint(s, &c));
+        assert_ok(rllc_store_put_training(s, 1, c.step, "train_loss", 1));
+    }
+    const rllc_store_score score = {.checkpoint_id = c.id, .metric = "m", .value = 1}; /* of step 400 */
+    assert_ok(rllc_store_put_score(s, &score));
+    c.seed = 2;
+    assert_ok(rllc_store_put_checkpoint(s, &c));
+    assert_ok(rllc_store_rewind_training(s, 1, 200));
+    assert_ok(rllc_store_checkpoints(s, &list, &n));
+    assert_int_equal(n, 5); /* 100, 200, the sampled one of 300 (not the other), the scored one of 400; seed 2 */
+    assert_int_equal(list[2].id, cell.checkpoint_id);
+    assert_int_equal(list[3].step, 400);
+    assert_ok(rllc_store_training(s, "train_loss", &points, &n));
+    assert_int_equal(n, 2);
+    assert_ok(rllc_store_cells(s, &cells, &n));
+    assert_int_equal(n, 1);
+    rllc_free(list);
+    rllc_free(points);
+    rllc_free(cells);
+    rllc_store_close(s);
+}
+
+static void test_scores_are_replaced_and_ordered(void **state) {
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    const rllc_store_cell late = put_cell(s, 1, 100, "mix", "full"), early = put_cell(s, 1, 5, "mix", "full");
+    rllc_store_score *list = NULL, score = {.checkpoint_id = late.checkpoint_id,
+                                            .metric = "b",
+                                            .layer = 1,
+                                            .head = 2,
+                                            .value = 0.5,
+                                            .se = NAN,
+                                            .n = 100};
+    int64_t n = 0;
+    assert_ok(rllc_store_put_score(s, &score));
+    score.value = 0.75;
+    assert_ok(rllc_store_put_score(s, &score));
+    score.layer = score.head = -1;
+    score.corpus = "code";
+    score.se = 0.125;
+    assert_ok(rllc_store_put_score(s, &score));
+    score.checkpoint_id = early.checkpoint_id;
+    assert_ok(rllc_store_put_score(s, &score));
+    score.metric = "a";
+    assert_ok(rllc_store_put_score(s, &score));
+    assert_ok(rllc_store_scores(s, NULL, &list, &n));
+    assert_int_equal(n, 4);
+    assert_string_equal(list[0].metric, "a");
+    assert_int_equal(list[1].step, 5);
+    assert_int_equal(list[1].seed, 1);
+    assert_int_equal(list[2].layer, -1);
+    assert_string_equal(list[2].corpus, "code");
+    assert_true(list[2].se == 0.125 && isnan(list[3].se));
+    assert_true(list[3].value == 0.75 && list[3].head == 2 && list[3].n == 100);
+    assert_string_equal(list[3].corpus, "");
+    rllc_free(list);
+    assert_ok(rllc_store_scores(s, "b", &list, &n));
+    assert_int_equal(n, 3);
+    rllc_free(list);
+    score.checkpoint_id = 999;
+    assert_fails(rllc_store_put_score(s, &score), RLLC_EMISMATCH, "FOREIGN KEY");
+    rllc_store_close(s);
+}
+
+/* ---- sampling -------------------------------------------------------------------------------------------- */
+
+static void test_cell_is_found_by_identity(void **state) {
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    rllc_store_cell cell = put_cell(s, 1, 100, "mix", "l0h3"), again = cell;
+    assert_false(cell.complete);
+    assert_ok(rllc_store_update_cell(s, cell.id, true, 12.5));
+    again.id = 0;
+    assert_ok(rllc_store_put_cell(s, &again));
+    assert_int_equal(again.id, cell.id);
+    assert_true(again.complete && again.seconds == 12.5);
+    again.component = "l0h4";
+    assert_fails(rllc_store_put_cell(s, &again), RLLC_EMISMATCH, "component l0h3, but is now asked for");
+    assert_fails(rllc_store_update_cell(s, 77, true, 1), RLLC_ENOTFOUND, "no cell 77");
+    again.identity = "new";
+    again.checkpoint_id = 99;
+    assert_fails(rllc_store_put_cell(s, &again), RLLC_EMISMATCH, "FOREIGN KEY");
+    rllc_store_close(s);
+}
+
+static void test_cells_and_estimates_are_joined_and_ordered(void **state) {
+    static const struct {
+        uint64_t seed;
+        int64_t step;
+        const char *corpus, *component;
+    } in[] = {{2, 0, "mix", "full"},
+              {1, 10, "mix", "l0h1"},
+              {1, 10, "mix", "l0h0"},
+              {1, 10, "code", "l0h1"},
+              {1, 2, "mix", "l0h1"}};
+    static const int order[] = {4, 3, 2, 1, 0};
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    rllc_store_cell *cells = NULL, *joined = NULL;
+    rllc_store_estimate *estimates = NULL;
+    int64_t n = 0, ids[5];
+    for (int i = 0; i < 5; i++) {
+        ids[i] = put_cell(s, in[i].seed, in[i].step, in[i].corpus, in[i].component).id;
+        if (i == 2) continue;
+        const rllc_store_estimate e = {.cell_id = ids[i],
+                                       .name = "wrLLC",
+                                       .llc_mean = i,
+                                       .llc_sd = NAN,
+                                       .llc_se = 0.25,
+                                       .llc_mean_init = -i,
+                                       .llc_sd_init = 1,
+                                       .llc_se_init = INFINITY,
+                                       .n_chains = 4,
+                                       .n_diverged = i,
+                                       .per_chain_json = "{\"llc\":[1]}"};
+        assert_ok(rllc_store_put_estimate(s, &e));
+        assert_ok(rllc_store_put_estimate(s, &e));
+    }
+    assert_ok(rllc_store_cells(s, &cells, &n));
+    assert_int_equal(n, 5);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(cells[i].id, ids[order[i]]);
+        assert_string_equal(cells[i].corpus, in[order[i]].corpus);
+        assert_string_equal(cells[i].component, in[order[i]].component);
+        assert_int_equal(cells[i].seed, in[order[i]].seed);
+        assert_int_equal(cells[i].step, in[order[i]].step);
+        assert_true(cells[i].refined_data == (strcmp(cells[i].corpus, "code") == 0));
+        assert_true(cells[i].nbeta == 30 && cells[i].dim == 4);
+        assert_string_equal(cells[i].options_json, "{\"lr\":0.001}");
+    }
+    assert_ok(rllc_store_estimates(s, &estimates, &joined, &n));
+    assert_int_equal(n, 4);
+    for (int i = 0, k = 0; i < 5; i++) {
+        if (order[i] == 2) continue;
+        const rllc_store_estimate *e = &estimates[k];
+        assert_int_equal(joined[k++].id, ids[order[i]]);
+        assert_int_equal(e->cell_id, ids[order[i]]);
+        assert_true(e->llc_mean == order[i] && isnan(e->llc_sd) && e->llc_se == 0.25 && e->llc_mean_init == -order[i]);
+        assert_true(e->llc_sd_init == 1 && e->llc_se_init == INFINITY && e->n_chains == 4 && e->n_diverged == order[i]);
+        assert_string_equal(e->per_chain_json, "{\"llc\":[1]}");
+    }
+    rllc_free(cells);
+    rllc_free(joined);
+    rllc_free(estimates);
+    rllc_store_close(s);
+}
+
+static void test_chain_keeps_weights_bit_for_bit_until_it_ends(void **state) {
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    const rllc_store_cell cell = put_cell(s, 1, 100, "mix", "l0h3");
+    const uint32_t bits[4] = {0x7FC12345, 0x80000000, 0x00000001, 0xFF800000}; /* NaN payload, -0, subnormal, -inf */
+    float weights[4], back[4] = {0};
+    memcpy(weights, bits, sizeof bits);
+    rllc_store_chain c = {
+        .cell_id = cell.id, .chain = 3, .stream = 1, .step = 7, .init_loss = NAN, .weights = weights, .dim = 4};
+    rllc_store_chain out;
+    bool has = true;
+    assert_fails(rllc_store_get_chain(s, cell.id, 3, &out, NULL, 0, &has), RLLC_ENOTFOUND, "has no chain 3");
+    assert_ok(rllc_store_put_chain(s, &c, 0, 0, NULL, NULL));
+    assert_ok(rllc_store_get_chain(s, cell.id, 3, &out, back, 4, &has));
+    assert_true(has && isnan(out.init_loss) && out.step == 7 && out.stream == 1 && out.dim == 4 && !out.diverged);
+    assert_string_equal(out.reason, "");
+    assert_memory_equal(back, bits, sizeof bits);
+    assert_fails(rllc_store_get_chain(s, cell.id, 3, &out, back, 3, &has), RLLC_EMISMATCH, "16 bytes are stored");
+    c.weights = NULL;
+    c.diverged = true;
+    c.reason = "loss is NaN at draw 57";
+    c.init_loss = 3;
+    assert_ok(rllc_store_put_chain(s, &c, 0, 0, NULL, NULL));
+    assert_ok(rllc_store_get_chain(s, cell.id, 3, &out, back, 4, &has));
+    assert_true(!has && out.diverged && out.init_loss == 3 && out.dim == 0);
+    assert_string_equal(out.reason, "loss is NaN at draw 57");
+    c.cell_id = 50;
+    assert_fails(rllc_store_put_chain(s, &c, 0, 0, NULL, NULL), RLLC_EMISMATCH, "FOREIGN KEY");
+    rllc_store_close(s);
+}
+
+static void test_trace_grows_is_replaced_and_has_no_gaps(void **state) {
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    const rllc_store_cell cell = put_cell(s, 1, 100, "mix", "l0h3");
+    const double loss[2] = {NAN, INFINITY};
+    double back[2], baseline[2];
+    int64_t n = 0;
+    assert_ok(append_draws(s, cell.id, 0, 0, 100));
+    assert_ok(append_draws(s, cell.id, 1, 0, 3));
+    assert_ok(append_draws(s, cell.id, 0, 100, 57));
+    check_draws(s, cell.id, 0, 157);
+    assert_ok(append_draws(s, cell.id, 0, 150, 20)); /* resumed a little earlier */
+    check_draws(s, cell.id, 0, 170);
+    assert_fails(append_draws(s, cell.id, 0, 171, 5), RLLC_EMISMATCH, "would leave a gap");
+    check_draws(s, cell.id, 0, 170);
+    check_draws(s, cell.id, 1, 3);
+    assert_ok(append_draws(s, cell.id, 0, 0, 10)); /* begun anew: the rest goes */
+    check_draws(s, cell.id, 0, 10);
+    rllc_store_chain c = {.cell_id = cell.id, .chain = 0, .n_draws = 9};
+    assert_fails(rllc_store_put_chain(s, &c, 9, 2, loss, loss), RLLC_EMISMATCH, "expected the last ones");
+    assert_fails(rllc_store_put_chain(s, &c, -1, 10, loss, loss), RLLC_EMISMATCH, "expected the last ones");
+    c.n_draws = 12;
+    assert_fails(rllc_store_put_chain(s, &c, 0, 0, NULL, NULL), RLLC_EMISMATCH, "would leave a gap");
+    assert_ok(rllc_store_put_chain(s, &c, 10, 2, loss, NULL));
+    assert_ok(rllc_store_get_trace(s, cell.id, 0, NULL, NULL, 100, &n));
+    assert_int_equal(n, 12);
+    assert_ok(rllc_store_get_trace(s, cell.id, 0, back, baseline, 2, &n));
+    assert_int_equal(n, 2);
+    assert_ok(rllc_store_get_trace(s, cell.id, 7, back, baseline, 2, &n));
+    assert_int_equal(n, 0);
+    c.chain = 5;
+    c.n_draws = 2;
+    assert_ok(rllc_store_put_chain(s, &c, 0, 2, loss, NULL));
+    assert_ok(rllc_store_get_trace(s, cell.id, 5, back, baseline, 2, &n));
+    assert_true(isnan(back[0]) && back[1] == INFINITY && isnan(baseline[0]) && isnan(baseline[1]));
+    rllc_store_close(s);
+}
+
+static void test_token_losses_keep_their_shape(void **state) {
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    const rllc_store_cell cell = put_cell(s, 1, 100, "mix", "l0h3");
+    const float values[6] = {1, NAN, -0.0f, 0x1p-149f, INFINITY, 6};
+    float back[6];
+    int64_t rows = 0, columns = 0;
+    assert_ok(rllc_store_put_token_losses(s, cell.id, -1, 0, 4, values, 1, 6));
+    assert_ok(rllc_store_put_token_losses(s, cell.id, -1, 1, 4, values, 3, 2));
+    assert_ok(rllc_store_put_token_losses(s, cell.id, 2, 0, 4, values, 2, 3));
+    assert_ok(rllc_store_put_token_losses(s, cell.id, 2, 0, 4, values, 3, 1)); /* replaced */
+    assert_ok(rllc_store_get_token_losses(s, cell.id, -1, 1, 4, NULL, 0, &rows, &columns));
+    assert_true(rows == 3 && columns == 2);
+    assert_ok(rllc_store_get_token_losses(s, cell.id, -1, 1, 4, back, 6, &rows, &columns));
+    assert_memory_equal(back, values, sizeof values);
+    assert_ok(rllc_store_get_token_losses(s, cell.id, 2, 0, 4, back, 6, &rows, &columns));
+    assert_true(rows == 3 && columns == 1);
+    assert_fails(rllc_store_get_token_losses(s, cell.id, -1, 1, 4, back, 5, &rows, &columns), RLLC_EMISMATCH,
+                 "room for 5");
+    assert_fails(rllc_store_get_token_losses(s, cell.id, 2, 1, 4, back, 6, &rows, &columns), RLLC_ENOTFOUND, "draw 4");
+    assert_int_equal(rllc_store_put_token_losses(s, cell.id, 2, 0, 4, values, INT64_MAX, 2), RLLC_EMISMATCH);
+    assert_ok(rllc_store_put_token_losses(s, cell.id, 2, 0, 5, values, 0, 0));
+    assert_ok(rllc_store_get_token_losses(s, cell.id, 2, 0, 5, back, 6, &rows, &columns));
+    assert_true(rows == 0 && columns == 0);
+    rllc_store_close(s);
+}
+
+/* ---- transactions ---------------------------------------------------------------------------------------- */
+
+static bool has_meta(rllc_store *s, const char *key) {
+    rllc_string text = {0};
+    const rllc_status status = rllc_store_get_meta(s, key, &text);
+    assert_true(status == RLLC_OK || status == RLLC_ENOTFOUND);
+    rllc_string_release(&text);
+    return status == RLLC_OK;
+}
+
+static void test_transactions_nest(void **state) {
+    const char *path = fresh(state);
+    rllc_store *s = open_store(path, RLLC_STORE_WRITE);
+    assert_ok(rllc_store_begin(s));
+    assert_ok(rllc_store_set_meta(s, "outer", "1"));
+    assert_ok(rllc_store_begin(s));
+    assert_ok(rllc_store_set_meta(s, "undone", "1"));
+    assert_ok(rllc_store_begin(s));
+    assert_ok(rllc_store_set_meta(s, "undone too", "1"));
+    assert_ok(rllc_store_commit(s));
+    rllc_store_rollback(s);
+    assert_ok(rllc_store_begin(s));
+    assert_ok(rllc_store_set_meta(s, "inner", "1"));
+    assert_ok(rllc_store_commit(s));
+    assert_fails(rllc_store_update_cell(s, 1, true, 0), RLLC_ENOTFOUND, "no cell"); /* a failure inside harms nothing */
+    rllc_store *reader = open_store(path, RLLC_STORE_READ);
+    assert_false(has_meta(reader, "outer"));
+    rllc_store_close(reader);
+    assert_ok(rllc_store_commit(s));
+    assert_true(has_meta(s, "outer") && has_meta(s, "inner") && !has_meta(s, "undone") && !has_meta(s, "undone too"));
+    assert_ok(rllc_store_begin(s));
+    assert_ok(rllc_store_set_meta(s, "never", "1"));
+    rllc_store_rollback(s);
+    rllc_store_rollback(s);
+    assert_false(has_meta(s, "never"));
+    assert_fails(rllc_store_commit(s), RLLC_EFAIL, "no open transaction");
+    assert_ok(rllc_store_begin(s));
+    assert_ok(rllc_store_begin(s));
+    assert_ok(rllc_store_set_meta(s, "closed", "1"));
+    rllc_store_close(s); /* closing rolls back */
+    s = open_store(path, RLLC_STORE_READ);
+    assert_true(has_meta(s, "inner") && !has_meta(s, "closed"));
+    rllc_store_close(s);
+}
+
+static void test_put_chain_happens_whole_or_not_at_all(void **state) {
+    rllc_store *s = open_store(fresh(state), RLLC_STORE_WRITE);
+    const rllc_store_cell cell = put_cell(s, 1, 100, "mix", "l0h3");
+    rllc_store_chain out;
+    assert_ok(append_draws(s, cell.id, 0, 0, 5));
+    assert_ok(rllc_store_begin(s));
+    assert_int_equal(append_draws(s, cell.id, 0, 9, 5), RLLC_EMISMATCH); /* fails after the row was replaced */
+    assert_ok(rllc_store_commit(s));
+    assert_ok(rllc_store_get_chain(s, cell.id, 0, &out, NULL, 0, NULL));
+    assert_int_equal(out.n_draws, 5);
+    assert_int_equal(out.step, 5);
+    check_draws(s, cell.id, 0, 5);
+    rllc_store_close(s);
+}
+
+static void test_reader_cannot_write(void **state) {
+    const char *path = fresh(state);
+    rllc_store *s = open_store(path, RLLC_STORE_WRITE);
+    put_everything(s);
+    rllc_store_close(s);
+    s = open_store(path, RLLC_STORE_READ);
+    assert_fails(rllc_store_set_meta(s, "a", "b"), RLLC_EFAIL, "opened for reading");
+    assert_fails(rllc_store_put_training(s, 1, 1, "m", 1), RLLC_EFAIL, "opened for reading");
+    assert_ok(rllc_store_begin(s));
+    assert_ok(read_everything(s));
+    assert_ok(rllc_store_commit(s));
+    rllc_store_close(s);
+}
+
+/* ---- documentation --------------------------------------------------------------------------------------- */
+
+/* Every table has its heading in docs/store.md and every column its row below it. */
+static void test_schema_is_documented_column_by_column(void **state) {
+    const char *path = fresh(state);
+    rllc_store_close(open_store(path, RLLC_STORE_WRITE));
+    rllc_mapping docs;
+    assert_ok(rllc_mapping_open(&docs, RLLC_SOURCE_DIR "/docs/store.md"));
+    char *text = strndup((const char *)docs.data, docs.size);
+    sqlite3 *db = NULL;
+    sqlite3_stmt *row = NULL;
+    int columns = 0;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db,
+                                        "SELECT t.name, c.name FROM sqlite_schema AS t, pragma_table_info(t.name) AS c"
+                                        " WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite_%'",
+                                        -1, &row, NULL),
+                     SQLITE_OK);
+    while (sqlite3_step(row) == SQLITE_ROW) {
+        const char *table = (const char *)sqlite3_column_text(row, 0),
+                   *column = (const char *)sqlite3_column_text(row, 1);
+        const char *heading = strstr(text, rllc_intern_printf("\n### %s\n", table));
+        if (!heading) fail_msg("docs/store.md does not describe table %s", table);
+        const char *next = strstr(heading + 1, "\n### "),
+                   *line = strstr(heading, rllc_intern_printf("\n| `%s` |", column));
+        if (!line || (next && line > next)) fail_msg("docs/store.md does not describe %s.%s", table, column);
+        columns++;
+    }
+    assert_true(columns > 70);
+    sqlite3_finalize(row);
+    sqlite3_close(db);
+    free(text);
+    rllc_mapping_close(&docs);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_meta_replaces_and_survives),
+        cmocka_unit_test(test_provenance_is_one_row_a_process),
+        cmocka_unit_test(test_stage_is_done_for_its_last_input_only),
+        cmocka_unit_test(test_corpus_is_found_by_name_and_hash),
+        cmocka_unit_test(test_checkpoints_come_by_seed_and_step),
+        cmocka_unit_test(test_checkpoint_paths_inside_the_folder_become_relative),
+        cmocka_unit_test(test_training_keeps_numbers_that_are_not_finite),
+        cmocka_unit_test(test_rewind_drops_what_was_not_measured),
+        cmocka_unit_test(test_scores_are_replaced_and_ordered),
+        cmocka_unit_test(test_cell_is_found_by_identity),
+        cmocka_unit_test(test_cells_and_estimates_are_joined_and_ordered),
+        cmocka_unit_test(test_chain_keeps_weights_bit_for_bit_until_it_ends),
+        cmocka_unit_test(test_trace_grows_is_replaced_and_has_no_gaps),
+        cmocka_unit_test(test_token_losses_keep_their_shape),
+        cmocka_unit_test(test_transactions_nest),
+        cmocka_unit_test(test_put_chain_happens_whole_or_not_at_all),
+        cmocka_unit_test(test_reader_cannot_write),
+        cmocka_unit_test(test_schema_is_documented_column_by_column),
+    };
+    return cmocka_run_group_tests_name("store", tests, scratch_setup, scratch_teardown);
+}
