@@ -113,9 +113,19 @@ extern const rllc_option_table rllc_packing_option_table;
  * [rows, n_ctx]) and folder/corpus.json: for each split documents, bytes, tokens, rows, content hash; the options,
  * the tokenizer's hash, the sources with their sizes. A split without a full row is an empty array.
  * A corpus without one full row in any split is RLLC_EINPUT. The folder appears whole (each file by rename, json last).
+ *
+ * The documents of a split, in source order and joined by EOS, are cut into rows of n_ctx-1 tokens, each with BOS before
+ * it (one token serves as both); a tail that does not fill a row is dropped. With repeat_fraction r, in a share r of the
+ * rows tokens 1..s are copied over places st..st+s-1: s uniform in 8..(n_ctx-1)/2, st uniform in s+1..n_ctx-s, both
+ * addressed by (repeat_seed, split, row). The files do not depend on the number of threads.
  */
 rllc_status rllc_corpus_pack(const char *folder, const rllc_reader_options *reader, const rllc_packing_options *packing,
                              const rllc_tokenizer *tokenizer, const rllc_monitor *monitor) RLLC_MUST_USE;
+
+/** Trains a tokenizer on the training split that rllc_corpus_pack would make of the same text. */
+rllc_status rllc_corpus_train_tokenizer(const rllc_reader_options *reader, const rllc_packing_options *packing,
+                                        const rllc_bpe_options *bpe, const rllc_monitor *monitor,
+                                        rllc_tokenizer **out) RLLC_MUST_USE;
 
 /** The split of a document: depends on its bytes and split_seed only, not on the corpus it is found in. */
 int rllc_document_split(const rllc_packing_options *p, const char *text, size_t n);
