@@ -38,7 +38,8 @@ static rllc_status estimate_main(int argc, const char *const *argv) {
         goto done;
     }
     RLLC_TRY(rllc_string_printf(&path, rllc_is_folder(run) ? "%s/run.db" : "%s", run));
-    RLLC_TRY(rllc_store_open(&store, rllc_string_text(&path), o.rebuild ? RLLC_STORE_WRITE : RLLC_STORE_READ));
+    const bool write = o.rebuild && rllc_file_exists(rllc_string_text(&path)); /* never makes a store */
+    RLLC_TRY(rllc_store_open(&store, rllc_string_text(&path), write ? RLLC_STORE_WRITE : RLLC_STORE_READ));
     if (o.rebuild) RLLC_TRY(rllc_estimates_rebuild(store, &n));
     if (o.checkpoints) RLLC_TRY(rllc_grid_parse(o.checkpoints, &steps, &filter.n_steps));
     filter.steps = steps;

@@ -1,0 +1,72 @@
+#!/bin/bash
+# rllc sample and estimate from the shell: traces, resuming, exit codes. $1 = source folder, $2 = build folder.
+set -u
+rllc=$2/rllc
+work=$(mktemp -d /tmp/rllc-cli-sample-XXXXXX)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+
+fail() { echo "FAILED: $*"; failures=$((failures + 1)); }
+
+# expect CODE TEXT COMMAND...: the exit code, and a text in what it prints
+expect() {
+    local code=$1 text=$2 got
+    shift 2
+    "$@" > out.txt 2>&1
+    got=$?
+    [ "$got" = "$code" ] || fail "exit $got instead of $code: $* ($(tail -n 1 out.txt))"
+    grep -qF -- "$text" out.txt || fail "no '$text' in the output of: $* ($(tail -n 1 out.txt))"
+}
+
+# a corpus and a model of a few steps
+for i in $(seq 1 60); do
+    printf 'Document %d. The cat sat on the mat %d times; the dog (a large one) saw it and ran away.\n<|endoftext|>\n' "$i" $((i * 7))
+done > text.txt
+expect 0 '' "$rllc" tokenize text.txt --vocab-size 300 --n-ctx 16 --sampling-fraction 0.4 -o corpus
+expect 0 '' "$rllc" train --data corpus --output run --d-model 16 --n-heads 2 --d-head 8 --batch-size 4 --steps 6 \
+    --checkpoints 0,6
+model=run/checkpoints/step6
+
+# noise-free descent lowers the paired loss, twice the same, and does not depend on threads
+descend() { "$rllc" sample --checkpoint $model --tokens corpus --component l1h0 --noise-level 0 --lr 1e-2 --nbeta 100 \
+    --localization 0 --num-chains 1 --num-draws 20 --batch-size 8 -q "$@"; }
+descend --trace a.csv > table.txt || fail "sampling"
+descend --trace b.csv --threads 1 > /dev/null || fail "sampling on one thread"
+cmp -s a.csv b.csv || fail "other traces on one thread"
+[ "$(head -n 1 a.csv)" = chain,draw,loss,baseline ] || fail "header of the trace: $(head -n 1 a.csv)"
+[ "$(wc -l < a.csv)" = 21 ] || fail "lines of the trace: $(wc -l < a.csv)"
+awk -F, 'NR == 2 && ($3 - $4) ^ 2 > 1e-12 { exit 1 } NR == 21 && $3 >= $4 { exit 1 }' a.csv ||
+    fail "the first draw is not w*, or descent does not descend"
+grep -q 'wrLLC' table.txt || fail "no wrLLC in the table"
+
+# stopped by a signal, gone on, the same numbers as without a stop
+long() { "$rllc" sample --checkpoint $model --tokens corpus --components heads --num-draws 600 --batch-size 8 -q "$@"; }
+long --trace whole.csv > /dev/null || fail "the whole run"
+long --store parts.db --trace parts.csv > /dev/null &
+child=$!
+sleep 0.3
+kill -INT $child
+wait $child
+code=$?
+[ $code = 75 ] || [ $code = 0 ] || fail "exit $code after SIGINT instead of 75"
+long --store parts.db --trace parts.csv --threads 1 > /dev/null || fail "going on after SIGINT"
+cmp -s whole.csv parts.csv || fail "other traces after going on"
+expect 0 '"llc_mean"' "$rllc" estimate parts.db --json
+expect 0 '0:1' "$rllc" estimate parts.db --components l0h1
+[ "$(grep -c wrLLC out.txt)" = 1 ] || fail "the filter of estimate shows $(grep -c wrLLC out.txt) rows"
+
+# what bad input gets
+expect 2 'run folder' "$rllc" sample
+expect 2 'did you mean --localization?' "$rllc" sample --checkpoint $model --tokens corpus --localisation 3
+expect 2 "unknown component 'l0h9'" "$rllc" sample --checkpoint $model --tokens corpus --component l0h9
+expect 3 'nowhere' "$rllc" sample --checkpoint nowhere --tokens corpus
+expect 3 'nothing.npy' "$rllc" sample --checkpoint $model --tokens nothing.npy
+expect 3 'expected shared, streams=K' "$rllc" sample --checkpoint $model --tokens corpus --batches streams=0
+expect 3 'no such store' "$rllc" estimate nowhere.db
+head -c 3000 $model/model.safetensors > short.safetensors
+expect 3 'short.safetensors' "$rllc" sample --checkpoint short.safetensors --tokens corpus
+expect 0 'chain-steps' "$rllc" sample --checkpoint $model --tokens corpus --dry-run
+
+[ $failures = 0 ] && echo "sample: all passed"
+exit $((failures > 0))
