@@ -18,12 +18,15 @@ deps:
 # Configures once; afterwards Ninja itself sees what changed.
 build: deps
 	@test -f build/build.ninja || cmake --preset release
+	@cmake --build build --target rllc librllc docs
+
+everything: build
 	@cmake --build build
 
-test: build
+test: everything
 	@ctest --test-dir build --output-on-failure -LE full -j $(JOBS)
 
-test-full: build
+test-full: everything
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
 
 debug tsan coverage: deps
@@ -36,7 +39,9 @@ demo: build
 	@sh tools/demo.sh $(DEMO)
 
 bench: build
+	@cmake --build build --target bench_kernels
 	@build/rllc bench
+	@build/bench_kernels
 
 docs: build
 	@cmake --build build --target docs
@@ -47,4 +52,4 @@ install: build
 clean:
 	rm -rf build build-debug build-tsan build-coverage
 
-.PHONY: all deps build test test-full debug tsan coverage demo bench docs install clean
+.PHONY: all deps build everything test test-full debug tsan coverage demo bench docs install clean

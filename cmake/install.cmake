@@ -10,7 +10,7 @@ includedir=${prefix}/include
 Name: rllc
 Description: weight- and data-refined local learning coefficients of small attention-only transformers
 Version: @PROJECT_VERSION@
-Requires: jansson yaml-0.1 sqlite3 libarchive libzstd libpcre2-8 libxxhash openblas
+Requires: jansson yaml-0.1 sqlite3 libarchive libzstd libpcre2-8 libxxhash
 Libs: -L${libdir} -lrllc -lpthread -lm
 Cflags: -I${includedir}
 ]=])

@@ -16,8 +16,7 @@ have gnuplot || need gnuplot-nox
 
 # Libraries: name for pkg-config, package. One call settles the usual case.
 libraries='jansson:libjansson-dev yaml-0.1:libyaml-dev sqlite3:libsqlite3-dev libarchive:libarchive-dev
-libzstd:libzstd-dev libpcre2-8:libpcre2-dev libxxhash:libxxhash-dev openblas:libopenblas-pthread-dev
-cmocka:libcmocka-dev'
+libzstd:libzstd-dev libpcre2-8:libpcre2-dev libxxhash:libxxhash-dev cmocka:libcmocka-dev'
 if have pkg-config; then
     names=
     for pair in $libraries; do names="$names ${pair%%:*}"; done
