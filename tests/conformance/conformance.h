@@ -100,7 +100,8 @@ static inline float *conformance_gather(const rllc_component *c, const float *wh
 }
 
 /* A copy of the whole vector with the component's coordinates replaced. */
-static inline float *conformance_compose(const rllc_component *c, int64_t size, const float *base, const float *packed) {
+static inline float *conformance_compose(const rllc_component *c, int64_t size, const float *base,
+                                         const float *packed) {
     float *whole = test_memory(size, sizeof *whole);
     memcpy(whole, base, (size_t)size * sizeof *whole);
     for (int64_t r = 0; r < c->n_ranges; packed += c->ranges[r++].n)

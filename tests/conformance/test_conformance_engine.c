@@ -13,7 +13,8 @@ typedef struct answer {
 
 static answer answer_new(const conformance_model *f, int64_t rows) {
     const rllc_model_options *o = &f->model.options;
-    answer a = {.n_losses = rows * (o->n_ctx - 1), .n_logits = rows * o->n_ctx * o->d_vocab, .n_gradient = f->model.size};
+    answer a = {.n_losses = rows * (o->n_ctx - 1), .n_logits = rows * o->n_ctx * o->d_vocab};
+    a.n_gradient = f->model.size;
     a.e.token_losses = test_memory(a.n_losses, sizeof(float));
     a.e.logits = test_memory(a.n_logits, sizeof(float));
     a.e.gradient = test_memory(a.n_gradient, sizeof(float));

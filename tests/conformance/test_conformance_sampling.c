@@ -326,7 +326,7 @@ static void test_zero_noise_descends(void **state) {
     conformance_run run = conformance_sample(p, &x.options, N, NULL, NULL);
     for (int64_t i = 0; i < N; i++) {
         const double *loss = run.loss + i * run.n_draws;
-        for (int64_t t = 1; t < run.n_draws; t++) /* the pull to w* is 0 at w* and small near it: it descends all along */
+        for (int64_t t = 1; t < run.n_draws; t++) /* the pull to w* is 0 at w* and small near it: down all the way */
             assert_true(loss[t] < loss[t - 1] + 1e-6 * loss[0]);
         assert_true(loss[run.n_draws - 1] < loss[0] - 1e-4 * loss[0]);
         for (int64_t t = 0; t < run.n_draws; t++) assert_true(run.baseline[t] == run.baseline[0]);

@@ -2,9 +2,9 @@
 #include "golden/golden.h"
 
 /*
- * Losses, baselines and weights: 1e-5 of their scale, all of it float32 rounding; torch's own float32 is measured beside.
- * The way travelled, w - w*, is some percent of the weights, and each step rounds the weight it lands on by up to 2^-24
- * of it: what is beyond that must stay below 1e-5 of the way. A drift wrong by a hundredth would show as 1e-2.
+ * Losses, baselines and weights: 1e-5 of their scale, all of it float32 rounding; torch's own float32 is measured
+ * beside. The way travelled, w - w*, is some percent of the weights, and each step rounds the weight it lands on by up
+ * to 2^-24 of it: what is beyond that must stay below 1e-5 of the way. A drift wrong by a hundredth shows as 1e-2.
  */
 static const double tolerance = 1e-5;
 

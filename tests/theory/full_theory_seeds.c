@@ -27,8 +27,8 @@ static void assert_standard_normal(const char *what, double *z, int n) {
     for (int i = 0; i < n; i++) mean += z[i] / n, square += z[i] * z[i] / n;
     qsort(z, (size_t)n, sizeof *z, ascending);
     const double ks = kolmogorov(z, n);
-    printf("    %-34s mean %+.3f (+- %.3f), mean square %.3f (+- %.3f), KS %.2f of 2.23\n", what, mean, 1 / sqrt(n), square,
-           sqrt(2.0 / n), ks);
+    printf("    %-34s mean %+.3f (+- %.3f), mean square %.3f (+- %.3f), KS %.2f of 2.23\n", what, mean, 1 / sqrt(n),
+           square, sqrt(2.0 / n), ks);
     assert_true(ks < 2.23); /* 2 exp(-2 x^2) = 1e-4 */
     assert_true(fabs(mean) * sqrt(n) < 5);
     assert_true(fabs(square - 1) / sqrt(2.0 / n) < 5);
@@ -83,8 +83,8 @@ static void test_normals_in_bulk(void **state) {
             for (int k = 1; k <= 5; k++) beyond[k] += v > k;
         }
     }
-    printf("    %.0f normals: z-scores of mean %+.2f, variance %+.2f, fourth moment %+.2f, neighbours %+.2f\n", n, m1 / sqrt(n),
-           (m2 - n) / sqrt(2 * n), (m4 - 3 * n) / sqrt(96 * n), pairs / sqrt(n));
+    printf("    %.0f normals: z-scores of mean %+.2f, variance %+.2f, fourth moment %+.2f, neighbours %+.2f\n", n,
+           m1 / sqrt(n), (m2 - n) / sqrt(2 * n), (m4 - 3 * n) / sqrt(96 * n), pairs / sqrt(n));
     assert_true(fabs(m1) < 5 * sqrt(n));
     assert_true(fabs(m2 - n) < 5 * sqrt(2 * n));
     assert_true(fabs(m4 - 3 * n) < 5 * sqrt(96 * n));
