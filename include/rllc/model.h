@@ -81,7 +81,7 @@ rllc_status rllc_model_save_component(const rllc_model *m, const float *vector, 
 
 /** A set of parameters: disjoint ascending ranges, neighbours merged, so equal sets are equal arrays. */
 typedef struct rllc_component {
-    const char *name; /* interned, as given: "l0h3", "l0h1+l0h4", "full" */
+    const char *name; /* interned, as given: "l0h3", "l0h1+l0h4"; "full" for everything, however it was spelt */
     rllc_span *ranges;
     int64_t n_ranges;
     int64_t size; /* numbers that move */

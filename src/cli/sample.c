@@ -39,6 +39,7 @@ typedef struct session {
     rllc_sampler_options sampler;
     rllc_store *store;
     const char *folder; /* of the run; NULL without one */
+    const char *tokenizer_hash;
     rllc_json *provenance;
     char scratch[32];   /* folder of a store that is not kept */
     rllc_cell_filter shown;
@@ -69,7 +70,7 @@ done:
 static rllc_status run_group(session *s, const rllc_model *m, const rllc_store_checkpoint *checkpoint,
                              const rllc_store_corpus *corpus, const rllc_rows *rows, bool given, bool only_cost) {
     double steps, tokens, flops, memory, disk;
-    const rllc_sampling_job job = {.model = m, .checkpoint = checkpoint, .corpus = corpus, .tokenizer_hash = "",
+    const rllc_sampling_job job = {.model = m, .checkpoint = checkpoint, .corpus = corpus, .tokenizer_hash = s->tokenizer_hash,
                                    .rows = rows, .explicit_batches = given, .sampler = s->sampler,
                                    .options = s->sampling, .store = s->store, .provenance = s->provenance,
                                    .n_threads = (int)s->common.threads, .monitor = rllc_cli_monitor(&s->common),
@@ -243,6 +244,18 @@ done:
     return status;
 }
 
+/** The run's tokenizer enters the identity of its cells. */
+static rllc_status find_tokenizer(session *s) {
+    const char *path = rllc_intern_printf("%s/tokenizer.json", s->folder);
+    rllc_tokenizer *t;
+    if (!rllc_file_exists(path)) return RLLC_OK;
+    const rllc_status status = rllc_tokenizer_load(&t, path);
+    if (status != RLLC_OK) return status;
+    s->tokenizer_hash = rllc_intern(rllc_tokenizer_hash(t).hex);
+    rllc_tokenizer_free(t);
+    return RLLC_OK;
+}
+
 static rllc_status sample_run(session *s) {
     rllc_status status = RLLC_OK;
     rllc_store_checkpoint *checkpoints = NULL;
@@ -252,6 +265,9 @@ static rllc_status sample_run(session *s) {
         return rllc_fail(RLLC_EUSAGE, "--checkpoint, --tokens and --store go without a run folder; in a run: --checkpoints "
                          "and --corpora");
     if (s->sampler.num_draws == DRAWS_UNSET) s->sampler.num_draws = DRAWS;
+    if (!rllc_file_exists(rllc_intern_printf("%s/run.db", s->folder)))
+        return rllc_fail(RLLC_ENOTFOUND, "%s: not a run folder (no run.db); make one with rllc run", s->folder);
+    RLLC_TRY(find_tokenizer(s));
     RLLC_TRY(rllc_store_open(&s->store, rllc_intern_printf("%s/run.db", s->folder), RLLC_STORE_WRITE));
     RLLC_TRY(rllc_store_checkpoints(s->store, &checkpoints, &n_checkpoints));
     RLLC_TRY(rllc_store_corpora(s->store, &corpora, &n_corpora));
@@ -292,7 +308,7 @@ done:
 }
 
 static rllc_status sample_main(int argc, const char *const *argv) {
-    session s = {0};
+    session s = {.tokenizer_hash = ""};
     rllc_status status = read_flags(&s, argc, argv);
     if (status != RLLC_OK || s.common.help) goto done;
     RLLC_TRY(rllc_cli_provenance(&s.common, &s.provenance));

@@ -147,6 +147,7 @@ rllc_status rllc_component_parse(rllc_component *c, const rllc_model *m, const c
     c->n_ranges = merge(b.ranges, b.n);
     c->ranges = b.ranges;
     for (int64_t i = 0; i < c->n_ranges; i++) c->size += c->ranges[i].n;
+    if (c->size == m->size) c->name = rllc_intern("full"); /* however it was spelt */
     return RLLC_OK;
 done:
     rllc_free(b.ranges);

@@ -32,7 +32,7 @@ static rllc_status commit_cells(rllc_group *g, double seconds) {
         RLLC_TRY(rllc_store_update_cell(g->job->store, cell->id, complete, cell->seconds));
         if (!complete) continue;
         cell->complete = true;
-        RLLC_TRY(rllc_estimate_cell(g->job->store, cell, g->components[i].size == g->job->model->size));
+        RLLC_TRY(rllc_estimate_cell(g->job->store, cell));
     }
 done:
     return status;

@@ -61,7 +61,7 @@ done:
     return status;
 }
 
-rllc_status rllc_estimate_cell(rllc_store *store, const rllc_store_cell *cell, bool full) {
+rllc_status rllc_estimate_cell(rllc_store *store, const rllc_store_cell *cell) {
     rllc_status status = RLLC_OK;
     struct traces t = {0};
     rllc_estimate e;
@@ -73,7 +73,7 @@ rllc_status rllc_estimate_cell(rllc_store *store, const rllc_store_cell *cell, b
     RLLC_TRY(add_values(per_chain, "llc_init", t.per_chain + t.n, t.n));
     RLLC_TRY(rllc_json_print(per_chain, 0, false, &text));
     const rllc_store_estimate row = {
-        .cell_id = cell->id, .name = rllc_estimate_name(full ? "full" : cell->component, cell->refined_data),
+        .cell_id = cell->id, .name = rllc_estimate_name(cell->component, cell->refined_data),
         .llc_mean = e.llc_mean, .llc_sd = e.llc_sd, .llc_se = e.llc_se, .llc_mean_init = e.llc_mean_init,
         .llc_sd_init = e.llc_sd_init, .llc_se_init = e.llc_se_init, .n_chains = e.n_chains, .n_diverged = e.n_diverged,
         .per_chain_json = rllc_string_text(&text)};
@@ -94,7 +94,7 @@ rllc_status rllc_estimates_rebuild(rllc_store *store, int64_t *n) {
     RLLC_TRY(rllc_store_begin(store));
     for (int64_t i = 0; i < n_cells && status == RLLC_OK; i++) {
         if (!cells[i].complete) continue;
-        status = rllc_estimate_cell(store, &cells[i], strcmp(cells[i].component, "full") == 0);
+        status = rllc_estimate_cell(store, &cells[i]);
         *n += status == RLLC_OK;
     }
     if (status != RLLC_OK) {

@@ -88,7 +88,8 @@ static rllc_status open_cells(rllc_group *g) {
         *c = (rllc_store_cell){.checkpoint_id = job->checkpoint->id, .corpus_id = job->corpus->id,
                                .component = g->components[i].name, .dim = g->components[i].size,
                                .loss_kind = "next_token", .options_json = rllc_intern(rllc_string_text(&options)),
-                               .provenance_id = provenance_id, .nbeta = job->sampler.nbeta};
+                               .provenance_id = provenance_id, .nbeta = job->sampler.nbeta,
+                               .refined_data = !job->corpus->trained_on};
         RLLC_TRY(make_identity(g, &g->components[i], c->options_json, &c->identity));
         RLLC_TRY(rllc_store_put_cell(job->store, c));
     }

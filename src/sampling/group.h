@@ -52,6 +52,6 @@ rllc_batch_source rllc_group_batches(rllc_group *g);
 int64_t rllc_group_init_batches(const rllc_group *g);
 
 /** The estimate of one cell from its stored traces, into the store. */
-rllc_status rllc_estimate_cell(rllc_store *store, const rllc_store_cell *cell, bool full) RLLC_MUST_USE;
+rllc_status rllc_estimate_cell(rllc_store *store, const rllc_store_cell *cell) RLLC_MUST_USE;
 
 #endif

@@ -235,6 +235,7 @@ static void test_union_of_everything_is_full(void **state) {
     assert_int_equal(full.n_ranges, 1);
     assert_int_equal(parts.n_ranges, 1);
     assert_int_equal(parts.size, m.size);
+    assert_string_equal(parts.name, "full");
     rllc_component_release(&full);
     rllc_component_release(&parts);
     rllc_model_release(&m);

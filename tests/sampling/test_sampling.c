@@ -206,6 +206,31 @@ static void test_streams_share_minibatches_and_chains_do_not_share_noise(void **
     end(&w);
 }
 
+static void test_names_follow_from_component_and_corpus(void **state) {
+    (void)state;
+    struct world w;
+    rllc_store_estimate *list;
+    rllc_store_cell *cells;
+    int64_t n;
+    begin(&w);
+    w.job.options.components = "l0h1,full";
+    w.corpus.trained_on = false;
+    open_store(&w, "run.db");
+    assert_int_equal(rllc_sample(&w.job), RLLC_OK);
+    for (int rebuilt = 0; rebuilt < 2; rebuilt++) {
+        assert_int_equal(rllc_store_estimates(w.job.store, &list, &cells, &n), RLLC_OK);
+        assert_int_equal(n, 2);
+        for (int64_t i = 0; i < n; i++)
+            assert_string_equal(list[i].name, strcmp(cells[i].component, "full") == 0 ? "drLLC" : "wdrLLC");
+        rllc_free(list);
+        rllc_free(cells);
+        assert_int_equal(rllc_estimates_rebuild(w.job.store, &n), RLLC_OK);
+        assert_int_equal(n, 2);
+    }
+    rllc_store_close(w.job.store);
+    end(&w);
+}
+
 /** Without burn-in the first draw is w* itself, and the init loss is the mean of the first baselines. */
 static void test_first_draw_and_init_loss_are_at_the_checkpoint(void **state) {
     (void)state;
@@ -327,6 +352,7 @@ int main(void) {
         cmocka_unit_test(test_killed_and_rerun_gives_the_same_bits),
         cmocka_unit_test(test_company_does_not_matter),
         cmocka_unit_test(test_streams_share_minibatches_and_chains_do_not_share_noise),
+        cmocka_unit_test(test_names_follow_from_component_and_corpus),
         cmocka_unit_test(test_first_draw_and_init_loss_are_at_the_checkpoint),
         cmocka_unit_test(test_diverged_chains_are_results),
         cmocka_unit_test(test_results_are_not_reused_for_other_weights_data_or_options),
