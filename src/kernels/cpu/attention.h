@@ -74,33 +74,34 @@ typedef struct softmax_state {
 } softmax_state;
 
 /*
- * Turns a block of scores S^T[keys, panel] into exp(S - max) with the maximum so far, and gives the factor by which
- * everything summed before must shrink. Keys from `first_key` on that a query may not see get weight 0.
+ * Turns column c, W queries from first_query + c W on, of a block of scores S^T[keys, panel] into exp(S - max) with the
+ * maximum so far, and gives the factor by which what was summed before must shrink. A key that a query may not see
+ * gets weight 0.
  */
-static void softmax_block(softmax_state *state, int64_t first_query, int64_t first_key, int64_t keys, float *s,
-                          vf factor[2]) {
-    for (int64_t j = first_query + 1 > first_key ? first_query + 1 - first_key : 0; j < keys; j++) {
-        UNROLL for (int c = 0; c < 2; c++) {
-            vf *at = (vf *)(s + j * TILE_COLUMNS) + c;
-            *at = v_select(sees(first_query, c, first_key + j), *at, v_splat(-INFINITY));
-        }
+static vf softmax_column(softmax_state *state, int c, int64_t first_query, int64_t first_key, int64_t keys, float *s) {
+    vf *column = (vf *)s + c;
+    const int64_t diagonal = first_query + c * W + 1 - first_key; /* keys that every query of the column sees */
+    const int64_t seen = smaller(keys, diagonal + W - 1);         /* keys that any of them sees */
+    for (int64_t j = diagonal > 0 ? diagonal : 0; j < seen; j++) {
+        column[2 * j] = v_select(sees(first_query, c, first_key + j), column[2 * j], v_splat(-INFINITY));
     }
-    vf max[2] = {state->max[0], state->max[1]}, sum[2] = {v_splat(0), v_splat(0)};
-    for (int64_t j = 0; j < keys; j++) {
-        UNROLL for (int c = 0; c < 2; c++) max[c] = v_max(max[c], ((const vf *)(s + j * TILE_COLUMNS))[c]);
+    vf max = state->max[c], other = max, sum = v_splat(0);
+    for (int64_t j = 0; j + 1 < seen; j += 2) {
+        max = v_max(max, column[2 * j]);
+        other = v_max(other, column[2 * j + 2]);
     }
-    for (int64_t j = 0; j < keys; j++) {
-        UNROLL for (int c = 0; c < 2; c++) {
-            vf *at = (vf *)(s + j * TILE_COLUMNS) + c;
-            *at = v_exp(*at - max[c]);
-            sum[c] += *at;
-        }
+    max = v_max(max, other);
+    if (seen > 0) max = v_max(max, column[2 * (seen - 1)]);
+    for (int64_t j = 0; j < seen; j++) {
+        vf weight = v_exp_below(column[2 * j] - max);
+        column[2 * j] = weight;
+        sum += weight;
     }
-    UNROLL for (int c = 0; c < 2; c++) {
-        factor[c] = v_exp(state->max[c] - max[c]);
-        state->sum[c] = v_fma(state->sum[c], factor[c], sum[c]);
-        state->max[c] = max[c];
-    }
+    for (int64_t j = seen > 0 ? seen : 0; j < keys; j++) column[2 * j] = v_splat(0);
+    const vf factor = v_exp_below(state->max[c] - max);
+    state->sum[c] = v_fma(state->sum[c], factor, sum);
+    state->max[c] = max;
+    return factor;
 }
 
 /* z of one panel: z^T[d, panel] / sum, transposed into rows of out; and lse. */
@@ -141,7 +142,7 @@ static void attention_forward(int64_t t, int64_t d, double scale, const float *q
             vf factor[2];
             tiles(keys, TILE_COLUMNS, d, (operand){rows + j * width, width, 1}, panels + i * d, TILE_COLUMNS, false,
                   s, TILE_COLUMNS);
-            softmax_block(&state, i, j, keys, s, factor);
+            for (int c = 0; c < 2; c++) factor[c] = softmax_column(&state, c, i, j, keys, s);
             for (int64_t e = 0; e < d && j > 0; e++) {
                 UNROLL for (int c = 0; c < 2; c++) ((vf *)(zt + e * TILE_COLUMNS))[c] *= factor[c];
             }

@@ -29,14 +29,14 @@ static double exponentials(int64_t v, float *row, float max, bool keep) {
     int64_t j = 0;
     for (; j + 2 * W <= v; j += 2 * W) {
         UNROLL for (int u = 0; u < 2; u++) {
-            vf e = v_exp(v_load(row + j + u * W) - v_splat(max));
+            vf e = v_exp_below(v_load(row + j + u * W) - v_splat(max));
             if (keep) v_store(row + j + u * W, e);
             sum[u] += e;
         }
     }
     for (; j < v; j += W) {
         int64_t lanes = v_lanes(v - j);
-        vf e = v_exp(load_logits(row + j, lanes) - v_splat(max));
+        vf e = v_exp_below(load_logits(row + j, lanes) - v_splat(max));
         if (keep) v_store_lanes(row + j, e, lanes);
         sum[0] += e;
     }

@@ -92,6 +92,14 @@ static void scale_matrix(int64_t m, int64_t n, float beta, float *c, int64_t ldc
     }
 }
 
+/* A tile of C is on its way from memory while its sums are formed. */
+INLINE void prefetch_tile(int64_t rows, const float *c, int64_t ldc) {
+    for (int64_t i = 0; i < rows; i++) {
+        __builtin_prefetch(c + i * ldc, 1);
+        __builtin_prefetch(c + i * ldc + W, 1);
+    }
+}
+
 /* All rows of C, the columns of one packed block. */
 static void multiply_block(bool ta, int64_t m, int64_t columns, int64_t depth, const float *a, int64_t lda,
                            const float *block, bool accumulate, float *c, int64_t ldc) {
@@ -102,6 +110,7 @@ static void multiply_block(bool ta, int64_t m, int64_t columns, int64_t depth, c
         operand ai = rows_of_a(ta, rows, depth, ta ? a + i : a + i * lda, lda, packed);
         for (int64_t j = 0; j < columns; j += TILE_COLUMNS) {
             int64_t here = columns - j < TILE_COLUMNS ? columns - j : TILE_COLUMNS;
+            prefetch_tile(rows, c + i * ldc + j, ldc);
             tile(rows, here, depth, ai, block + j * depth, TILE_COLUMNS, accumulate, c + i * ldc + j, ldc);
         }
     }

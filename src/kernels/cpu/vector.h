@@ -160,39 +160,57 @@ INLINE void v_transpose(vf x[W]) {
     }
 }
 
-/* Sums by halves, in one fixed order. */
+/* The lanes of x, the upper half first: adding it folds x in half; then within halves, and so on. */
+#if W == 16
+#define FOLD_16(x) __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+#define FOLD_8(x) __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+#define FOLD_4(x) __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
+#define FOLD_2(x) __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+#elif W == 8
+#define FOLD_8(x) __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3)
+#define FOLD_4(x) __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5)
+#define FOLD_2(x) __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6)
+#else
+#define FOLD_4(x) __builtin_shufflevector(x, x, 2, 3, 0, 1)
+#define FOLD_2(x) __builtin_shufflevector(x, x, 1, 0, 3, 2)
+#endif
+
+/* By halves, in one fixed order. */
 INLINE float v_sum(vf x) {
-    float lane[W];
-    v_store(lane, x);
-    UNROLL for (int half = W / 2; half > 0; half /= 2) {
-        UNROLL for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-    }
-    return lane[0];
+#if W == 16
+    x += FOLD_16(x);
+#endif
+#if W >= 8
+    x += FOLD_8(x);
+#endif
+    x += FOLD_4(x);
+    x += FOLD_2(x);
+    return x[0];
 }
 
 INLINE float v_largest(vf x) {
-    float lane[W];
-    v_store(lane, x);
-    UNROLL for (int half = W / 2; half > 0; half /= 2) {
-        UNROLL for (int i = 0; i < half; i++) lane[i] = lane[i] > lane[i + half] ? lane[i] : lane[i + half];
-    }
-    return lane[0];
+#if W == 16
+    x = v_max(x, FOLD_16(x));
+#endif
+#if W >= 8
+    x = v_max(x, FOLD_8(x));
+#endif
+    x = v_max(x, FOLD_4(x));
+    x = v_max(x, FOLD_2(x));
+    return x[0];
 }
 
 /* ---- functions ------------------------------------------------------------------------------------------- */
 
 /*
- * exp(x) for x <= 88, to 1.02 units in the last place (tests/kernels measures it); 0 below -87.3, exp(88) above 88,
- * NaN for NaN. With n = round(x / log 2) and r = x - n log 2: 2^n (1 + r + r^2 P(r)), P minimax of degree 4 for the
- * relative error (3e-9).
+ * exp(x) for -88 <= x <= 88, to 1.02 units in the last place (tests/kernels measures it), and 0 below -87.68. With
+ * n = round(x / log 2) and r = x - n log 2: 2^n (1 + r + r^2 P(r)), P minimax of degree 4 for the relative error (3e-9).
  */
-INLINE vf v_exp(vf x) {
-    const vf lowest = v_splat(-87.33654f), highest = v_splat(88.0f);
+INLINE vf v_exp_clamped(vf x) {
     const vf shift = v_splat(0x1.8p23f + 127); /* adding it rounds, and leaves n + 127 in the low bits */
-    vf clamped = v_max(lowest, v_min(highest, x));
-    vf shifted = v_fma(clamped, v_splat(1.44269504f), shift);
+    vf shifted = v_fma(x, v_splat(1.44269504f), shift);
     vf n = shifted - shift;
-    vf r = v_fma(n, v_splat(-0.693359375f), clamped);
+    vf r = v_fma(n, v_splat(-0.693359375f), x);
     r = v_fma(n, v_splat(2.12194440e-4f), r);
     vf p = v_splat(1.38145837e-3f);
     p = v_fma(p, r, v_splat(8.36872403e-3f));
@@ -200,9 +218,14 @@ INLINE vf v_exp(vf x) {
     p = v_fma(p, r, v_splat(0.166665211f));
     p = v_fma(p, r, v_splat(0.49999994f));
     p = v_fma(p * r, r, r) + v_splat(1.0f);
-    vf power = (vf)((vu)shifted << 23);
-    return (vf)((vi)(p * power) & ~(x < lowest));
+    return p * (vf)((vu)shifted << 23); /* n = -127 makes the power 0 */
 }
+
+/* exp(x) for x <= 0, NaN for NaN: the exponentials of a softmax. */
+INLINE vf v_exp_below(vf x) { return v_exp_clamped(v_max(v_splat(-88.0f), x)); }
+
+/* exp(x), exp(88) above 88, NaN for NaN. */
+INLINE vf v_exp(vf x) { return v_exp_clamped(v_max(v_splat(-88.0f), v_min(v_splat(88.0f), x))); }
 
 /*
  * log(2^e (1 + f)) for sqrt(1/2) <= 1 + f <= sqrt(2), to 0.9 units in the last place: e log 2 + f - f^2/2 + f^3 P(f),
