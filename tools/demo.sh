@@ -19,5 +19,8 @@ case $report in
 *) report=$PWD/$report ;;
 esac
 echo
+echo "Learning coefficients of the heads (layer:head) at the last step:"
+build/rllc estimate "$folder" --checkpoints 12000 --no-rebuild --quiet
+echo
 echo "Done. Open the report in a browser:"
 echo "  file://$report"

@@ -115,6 +115,8 @@ rllc_status rllc_run_sample(rllc_run *r) {
     RLLC_TRY(choose_corpora(r, &p));
     if (p.n_checkpoints > 0) RLLC_TRY(run_checkpoint(r, &p, &p.checkpoints[0], true)); /* all checkpoints cost the same */
     p.total *= (double)p.n_checkpoints;
+    rllc_report_message(r->monitor, "sampling: %lld checkpoints, %lld corpora, %s", (long long)p.n_checkpoints,
+                        (long long)p.n_corpora, r->config.sampling.components);
     for (int64_t i = 0; i < p.n_checkpoints; i++) RLLC_TRY(run_checkpoint(r, &p, &p.checkpoints[i], false));
     RLLC_TRY(rllc_estimates_rebuild(r->store, &n));
     rllc_report_message(r->monitor, "%lld estimates", (long long)n);

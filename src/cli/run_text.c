@@ -113,6 +113,8 @@ rllc_status rllc_run_corpora(rllc_run *r) {
             rllc_report_message(r->monitor, "corpus %s: unchanged", corpus->name);
         } else {
             const char *folder = rllc_intern_printf("%s/corpora/%s", r->config.output, corpus->name);
+            rllc_report_message(r->monitor, "corpus %s: %.1f MB of files", corpus->name,
+                                rllc_sources_bytes(corpus->reader.sources) / 1e6);
             RLLC_TRY(rllc_make_folders(folder));
             RLLC_TRY(rllc_corpus_pack(folder, &corpus->reader, &corpus->packing, r->tokenizer, r->monitor));
         }

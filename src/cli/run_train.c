@@ -31,7 +31,8 @@ rllc_status rllc_run_train(rllc_run *r) {
             rllc_report_message(r->monitor, "training, seed %llu: unchanged", (unsigned long long)c->seeds[i]);
             continue;
         }
-        if (c->n_seeds > 1) rllc_report_message(r->monitor, "training, seed %llu", (unsigned long long)c->seeds[i]);
+        rllc_report_message(r->monitor, "training, seed %llu: %lld steps", (unsigned long long)c->seeds[i],
+                            (long long)c->training.steps);
         job.seed = c->seeds[i];
         job.folder = rllc_run_seed_path(r, job.seed);
         RLLC_TRY(rllc_train(&job));
