@@ -1,5 +1,5 @@
-# The commit a build is made from, for rllc_commit(): found again at each build, and written only when it changed, so that
-# an unchanged tree recompiles nothing. Outside git, or inside somebody else's repository, it is "unknown".
+# The commit a build is made from, for rllc_commit(): found again at each build, and written only when it changed, so
+# that an unchanged tree recompiles nothing. Outside git, or inside somebody else's repository, it is "unknown".
 # Run with -P (with SOURCE and OUTPUT set) it writes the header; included by CMakeLists.txt it arranges for that.
 if(CMAKE_SCRIPT_MODE_FILE STREQUAL CMAKE_CURRENT_LIST_FILE)
   set(commit "unknown")

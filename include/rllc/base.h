@@ -61,9 +61,10 @@ const char *rllc_error_detail(void);
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
 
-/** count * size zeroed bytes, aligned to 64; overflow and exhaustion are RLLC_ENOMEM. count = 0 gives a valid pointer. */
+/** count * size zeroed bytes, aligned to 64; overflow and exhaustion are RLLC_ENOMEM. count = 0 gives a pointer too. */
 rllc_status rllc_alloc(void *out_pointer, int64_t count, size_t size) RLLC_MUST_USE; /* out_pointer: T ** */
-/** Grows an array from rllc_alloc to new_count >= old_count elements; the new part is zero. On failure *p is unchanged. */
+/** Grows an array of rllc_alloc (or NULL) to new_count >= old_count elements; the new part is zero. On failure nothing
+ *  changes. */
 rllc_status rllc_grow(void *pointer, int64_t old_count, int64_t new_count, size_t size) RLLC_MUST_USE;
 void rllc_free(void *pointer); /* accepts NULL; for memory from rllc_alloc and rllc_grow */
 
@@ -121,7 +122,7 @@ typedef struct rllc_output_file {
 } rllc_output_file;
 
 rllc_status rllc_output_file_open(rllc_output_file *f, const char *path) RLLC_MUST_USE;
-rllc_status rllc_output_file_commit(rllc_output_file *f) RLLC_MUST_USE; /* closes in any case; on failure nothing appears */
+rllc_status rllc_output_file_commit(rllc_output_file *f) RLLC_MUST_USE; /* closes anyway; on failure nothing appears */
 void rllc_output_file_abort(rllc_output_file *f);                       /* accepts {0} and an already committed file */
 
 /** Writes a whole file as above. */
@@ -137,7 +138,7 @@ void rllc_names_free(char **names, int64_t n);
 
 typedef struct json_t rllc_json; /* reference counted: a value belongs to whoever made it, until given to a container */
 
-/** Strict: no duplicate keys, UTF-8 checked, nesting at most 2048. `name` is used in messages (a path, or path:line). */
+/** Strict: no duplicate keys, UTF-8 checked, nesting at most 2048. `name` is for messages (a path, or path:line). */
 rllc_status rllc_json_parse(rllc_json **out, const char *text, size_t n, const char *name) RLLC_MUST_USE;
 rllc_status rllc_json_load(rllc_json **out, const char *path) RLLC_MUST_USE;
 void rllc_json_free(rllc_json *j); /* drops one reference; accepts NULL */
@@ -229,11 +230,11 @@ typedef struct rllc_option_table {
     int n;
 } rllc_option_table;
 
-/** One row of a table: RLLC_OPTION(struct type, field, type, initial, low, high | RLLC_UNBOUNDED, choices, unit, help). */
+/** A row of a table: RLLC_OPTION(struct type, field, type, initial, low, high or RLLC_UNBOUNDED, choices, unit, help) */
 #define RLLC_OPTION(owner, field, type, initial, ...) {#field, type, offsetof(owner, field), initial, __VA_ARGS__}
 #define RLLC_UNBOUNDED 1.0, 0.0 /* for low, high */
 
-/** Whether the table is sound: snake_case names, each once; defaults that parse and lie within bounds; help. For tests. */
+/** Whether the table is sound (for tests): snake_case names, each once; defaults parse and lie within bounds; help. */
 rllc_status rllc_options_check(const rllc_option_table *table) RLLC_MUST_USE;
 /** Sets every field of `object` to its default. */
 void rllc_options_default(const rllc_option_table *table, void *object);
@@ -362,8 +363,8 @@ double rllc_now(void);
 #define RLLC_VERSION "0.1.0"
 /** Commit the library was built from ("unknown" outside git), with "+" when the tree had changes. */
 const char *rllc_commit(void);
-/** Host, CPU, threads, memory, compiler, version, commit and the libraries of base as a JSON object; rooms that know more
- *  (kernel path, BLAS, SQLite) add their own members. */
+/** Host, CPU, threads, memory, compiler, version, commit and the libraries of base as a JSON object; rooms that know
+ *  more (kernel path, BLAS, SQLite) add their own members. */
 rllc_status rllc_machine_json(rllc_json **out) RLLC_MUST_USE;
 
 #ifdef __cplusplus

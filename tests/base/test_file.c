@@ -9,8 +9,12 @@
 
 /* Stands before the C library's own: fails when asked to. A negative countdown never fails. */
 static int fsync_countdown = -1, rename_countdown = -1, refusal = EIO;
+static off_t largest_synced; /* size of the largest regular file at its fsync in the running test */
 
 int fsync(int file) {
+    struct stat info;
+    bool regular = fstat(file, &info) == 0 && S_ISREG(info.st_mode);
+    if (regular && info.st_size > largest_synced) largest_synced = info.st_size;
     if (fsync_countdown >= 0 && fsync_countdown-- == 0) {
         errno = refusal;
         return -1;
@@ -192,6 +196,33 @@ static void test_output_file_leaves_nothing_when_writing_fails(void **state) {
     signal(SIGXFSZ, handler);
 }
 
+/* An early write failed, then there was room again: the file has a hole in it and must not appear. */
+static void test_output_file_remembers_an_early_failure(void **state) {
+    const char *path = scratch_path(state, "out");
+    static char block[100000];
+    struct rlimit before, small;
+    rllc_output_file f;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){.rlim_cur = 20000, .rlim_max = before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_ok(rllc_output_file_open(&f, path));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    size_t written = fwrite(block, 1, sizeof block, f.stream);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    assert_true(written < sizeof block);
+    fprintf(f.stream, "more");
+    assert_fails(rllc_output_file_commit(&f), RLLC_EIO, path);
+    assert_names(state, NULL, 0);
+}
+
+/* What is synced is the whole: nothing waits in a buffer of stdio. */
+static void test_output_file_is_whole_when_synced(void **state) {
+    largest_synced = 0;
+    assert_ok(rllc_file_write(scratch_path(state, "out"), "0123456789", 10));
+    assert_int_equal(largest_synced, 10);
+}
+
 static void test_output_file_when_sync_or_rename_fails(void **state) {
     static const char *const only[] = {"out"};
     const char *path = scratch_path(state, "out");
@@ -240,6 +271,8 @@ int main(void) {
         SCRATCH(test_output_file_refuses_bad_places),
         SCRATCH(test_output_file_keeps_links),
         SCRATCH(test_output_file_leaves_nothing_when_writing_fails),
+        SCRATCH(test_output_file_remembers_an_early_failure),
+        SCRATCH(test_output_file_is_whole_when_synced),
         SCRATCH(test_output_file_when_sync_or_rename_fails),
         SCRATCH(test_output_file_of_a_bare_name_lands_here),
     };

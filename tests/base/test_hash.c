@@ -21,7 +21,8 @@ static void test_hash_streamed_in_any_pieces_is_the_same(void **state) {
         uint64_t r = next_random(&random);
         memcpy(bytes + i, &r, 8);
     }
-    static const size_t sizes[] = {0, 1, 16, 17, 128, 129, 240, 241, 1024, 100003, (1 << 20) - 1, 1 << 20, sizeof bytes};
+    static const size_t sizes[] = {0,    1,      16,            17,      128,         129, 240, 241,
+                                   1024, 100003, (1 << 20) - 1, 1 << 20, sizeof bytes};
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         size_t n = sizes[k];
         rllc_hasher *h;

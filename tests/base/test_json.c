@@ -17,7 +17,8 @@ static void test_json_text_survives_reading_and_printing(void **state) {
     (void)state;
     static const char *const same[] = {
         "{\"b\": 1, \"a\": [true, false, null, \"x\"]}", "[]", "{}", "\"\"", "7", "-0.0", "1.0", "0.1",
-        "9223372036854775807", "-9223372036854775808", "1e+300", "[[[[[]]]]]", "\"a\\\"b\\\\c\\n\\t\\r\\b\\f\\u0001\\u007f\"",
+        "9223372036854775807", "-9223372036854775808", "1e+300", "[[[[[]]]]]",
+        "\"a\\\"b\\\\c\\n\\t\\r\\b\\f\\u0001\\u007f\"",
         "\"\xE2\x82\xAC\xF0\x9F\x98\x80\"", "\"a\\u0000b\"", "{\"\": \"/\"}"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         rllc_json *j;
@@ -34,7 +35,8 @@ static void test_json_print_indented_and_sorted(void **state) {
     rllc_json *j;
     assert_ok(parse(&j, "{\"b\":{\"z\":[],\"y\":{}},\"a\":[1,2],\"B\":0}"));
     char *text = printed(j, 2, false), *canonical = printed(j, 0, true);
-    assert_string_equal(text, "{\n  \"b\": {\n    \"z\": [],\n    \"y\": {}\n  },\n  \"a\": [\n    1,\n    2\n  ],\n  \"B\": 0\n}");
+    assert_string_equal(text, "{\n  \"b\": {\n    \"z\": [],\n    \"y\": {}\n  },\n"
+                              "  \"a\": [\n    1,\n    2\n  ],\n  \"B\": 0\n}");
     assert_string_equal(canonical, "{\"B\": 0, \"a\": [1, 2], \"b\": {\"y\": {}, \"z\": []}}");
     free(text);
     free(canonical);
@@ -104,7 +106,8 @@ static void test_json_every_truncation_is_refused(void **state) {
 /* Random bytes in good text: refused with a reason, or read as something that prints to a fixed point. */
 static void test_json_mutations_are_refused_or_round_trip(void **state) {
     (void)state;
-    static const char seed_text[] = "{\"model\": {\"n\": 12, \"x\": 1.5e-3, \"t\": \"a\\u00e9\\\\\"}, \"l\": [[], {}, null, true]}";
+    static const char seed_text[] =
+        "{\"model\": {\"n\": 12, \"x\": 1.5e-3, \"t\": \"a\\u00e9\\\\\"}, \"l\": [[], {}, null, true]}";
     static const char alphabet[] = "{}[]\",:\\u0019.eE+-truefalsn \n\t\x80\xC3\xFF";
     uint64_t random = 5;
     int64_t n_accepted = 0, n = effort(20000);
@@ -136,7 +139,8 @@ static void test_json_mutations_are_refused_or_round_trip(void **state) {
 static void test_json_readers_give_fallbacks(void **state) {
     (void)state;
     rllc_json *j;
-    assert_ok(parse(&j, "{\"i\": 3, \"r\": 2.5, \"s\": \"x\", \"z\": null, \"t\": true, \"a\": [1, 2], \"n\": \"a\\u0000b\"}"));
+    assert_ok(parse(&j, "{\"i\": 3, \"r\": 2.5, \"s\": \"x\", \"z\": null, "
+                        "\"t\": true, \"a\": [1, 2], \"n\": \"a\\u0000b\"}"));
     assert_int_equal(rllc_json_length(j), 7);
     assert_int_equal(rllc_json_to_integer(rllc_json_get(j, "i"), 9), 3);
     assert_int_equal(rllc_json_to_integer(rllc_json_get(j, "r"), 9), 9);
@@ -179,7 +183,8 @@ static void test_json_constructors_nest_and_take_over(void **state) {
     assert_ok(rllc_json_set(j, "n", rllc_json_boolean(true))); /* replaces */
     assert_ok(rllc_json_set(j, "z", rllc_json_null()));
     char *text = printed(j, 0, false);
-    assert_string_equal(text, "{\"list\": [0.1, null, null, null, \"bad \xEF\xBF\xBD\xEF\xBF\xBD bytes\xEF\xBF\xBD\xEF\xBF\xBD\"], "
+    assert_string_equal(text, "{\"list\": [0.1, null, null, null, "
+                              "\"bad \xEF\xBF\xBD\xEF\xBF\xBD bytes\xEF\xBF\xBD\xEF\xBF\xBD\"], "
                               "\"n\": true, \"z\": null}");
     free(text);
     assert_int_equal(rllc_json_set(j, "x", NULL), RLLC_ENOMEM);

@@ -33,7 +33,8 @@ static void test_alloc_refuses_impossible_sizes(void **state) {
     static const struct {
         int64_t count;
         size_t size;
-    } impossible[] = {{-1, 1},           {INT64_MAX, 1},      {INT64_MAX, 8},       {INT64_MAX / 2, 16},
+    } impossible[] = {{-1, 1},           {-1, 0},            {INT64_MAX, 1},       {INT64_MAX, 8},
+                      {INT64_MAX / 2, 16},
                       {1, SIZE_MAX},     {2, SIZE_MAX / 2},   {1, SIZE_MAX - 63},   {INT64_MAX / 64 + 1, 64},
                       {(int64_t)1 << 46, 1 << 10}};
     for (size_t i = 0; i < sizeof impossible / sizeof *impossible; i++) {

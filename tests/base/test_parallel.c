@@ -20,7 +20,8 @@ typedef struct ledger {
 
 static rllc_status record(void *context, int64_t i, int worker) {
     ledger *l = context;
-    if (worker < 0 || worker >= l->n_threads || atomic_fetch_add(&l->busy[worker], 1) != 0) atomic_fetch_add(&l->clashes, 1);
+    bool alone = worker >= 0 && worker < l->n_threads && atomic_fetch_add(&l->busy[worker], 1) == 0;
+    if (!alone) atomic_fetch_add(&l->clashes, 1);
     atomic_fetch_or(&l->workers_seen, 1ul << worker);
     atomic_fetch_add(&l->runs[i], 1);
     for (volatile int k = 0; k < 200; k++) {} /* some work, so that others get a turn */
@@ -48,6 +49,28 @@ static void test_parallel_runs_every_index_once(void **state) {
         }
     }
     assert_ok(rllc_parallel(-3, 4, record, NULL));
+}
+
+enum { MANY = 100000 };
+static atomic_uchar handed_out[MANY];
+
+static rllc_status count_once(void *context, int64_t i, int worker) {
+    atomic_int *others = context;
+    if (worker > 0) atomic_fetch_add(others, 1);
+    for (int k = 0; worker == 0 && i % 1000 == 0 && k < 100 && atomic_load(others) == 0; k++) sched_yield();
+    atomic_fetch_add(&handed_out[i], 1);
+    return RLLC_OK;
+}
+
+/* Tiny tasks, so that threads meet at the counter. */
+static void test_parallel_hands_out_each_index_once(void **state) {
+    (void)state;
+    for (int k = 0; k < 5; k++) {
+        atomic_int others = 0;
+        memset(handed_out, 0, sizeof handed_out);
+        assert_ok(rllc_parallel(MANY, 4, count_once, &others));
+        for (int i = 0; i < MANY; i++) assert_int_equal(handed_out[i], 1);
+    }
 }
 
 static rllc_status wait_for_another(void *context, int64_t i, int worker) {
@@ -88,6 +111,33 @@ static void test_parallel_returns_the_smallest_failure(void **state) {
     }
 }
 
+typedef struct pair {
+    atomic_int arrived, ended;
+    int first; /* the index that fails first; the other fails well after it */
+} pair;
+
+static rllc_status fail_in_order(void *context, int64_t i, int worker) {
+    pair *p = context;
+    (void)worker;
+    atomic_fetch_add(&p->arrived, 1);
+    while (atomic_load(&p->arrived) < 2) sched_yield();
+    if (i != p->first) {
+        while (!atomic_load(&p->ended)) sched_yield();
+        usleep(20000); /* the other's failure is recorded meanwhile */
+    }
+    atomic_fetch_add(&p->ended, 1);
+    return rllc_fail(RLLC_EINPUT, "index %lld", (long long)i);
+}
+
+static void test_parallel_smallest_failure_whoever_is_first(void **state) {
+    (void)state;
+    for (int first = 0; first < 2; first++) {
+        pair p = {.first = first};
+        assert_int_equal(rllc_parallel(2, 2, fail_in_order, &p), RLLC_EINPUT);
+        assert_string_equal(rllc_error_detail(), "index 0");
+    }
+}
+
 static rllc_status nested(void *context, int64_t i, int worker) {
     ledger *outer = context;
     ledger *inner = malloc(sizeof *inner);
@@ -115,13 +165,14 @@ static void test_parallel_nested_runs_serially(void **state) {
 }
 
 static rllc_status add(void *context, int64_t i, int worker) {
-    (void)worker;
+    for (volatile int k = 0; k < 500; k++) {}
+    if (worker > 0) usleep(300); /* callers are left waiting for their helpers, several at a time */
     atomic_fetch_add((_Atomic int64_t *)context, i);
     return RLLC_OK;
 }
 
 static void *call_often(void *n_threads) {
-    for (int k = 0; k < 200; k++) {
+    for (int k = 0; k < 100; k++) {
         _Atomic int64_t sum = 0;
         if (rllc_parallel(100, *(int *)n_threads, add, &sum) != RLLC_OK || sum != 4950) return n_threads;
     }
@@ -131,7 +182,7 @@ static void *call_often(void *n_threads) {
 static void test_parallel_serves_several_callers(void **state) {
     (void)state;
     pthread_t callers[4];
-    static int n_threads[4] = {2, 3, 1, 5};
+    static int n_threads[4] = {2, 3, 2, 5};
     for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&callers[i], NULL, call_often, &n_threads[i]), 0);
     for (int i = 0; i < 4; i++) {
         void *wrong;
@@ -143,8 +194,8 @@ static void test_parallel_serves_several_callers(void **state) {
 static rllc_status check_rounding(void *context, int64_t i, int worker) {
     atomic_int *arrived = context;
     rllc_status status = wait_for_another(arrived, i, worker);
-    if (status == RLLC_OK && fegetround() != FE_UPWARD) status = rllc_fail(RLLC_EFAIL, "worker %d rounds otherwise", worker);
-    return status;
+    if (status != RLLC_OK || fegetround() == FE_UPWARD) return status;
+    return rllc_fail(RLLC_EFAIL, "worker %d rounds otherwise", worker);
 }
 
 /* All threads compute in the caller's floating-point environment, else bits would depend on who ran what. */
@@ -234,8 +285,10 @@ static void test_default_threads_obeys_the_environment(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parallel_runs_every_index_once),
+        cmocka_unit_test(test_parallel_hands_out_each_index_once),
         cmocka_unit_test(test_parallel_runs_side_by_side),
         cmocka_unit_test(test_parallel_returns_the_smallest_failure),
+        cmocka_unit_test(test_parallel_smallest_failure_whoever_is_first),
         cmocka_unit_test(test_parallel_nested_runs_serially),
         cmocka_unit_test(test_parallel_serves_several_callers),
         cmocka_unit_test(test_parallel_carries_the_rounding_mode),
@@ -243,5 +296,6 @@ int main(void) {
         cmocka_unit_test(test_parallel_works_in_a_forked_child),
         cmocka_unit_test(test_default_threads_obeys_the_environment),
     };
+    alarm(300); /* a deadlock shall fail, not hang */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,7 +9,8 @@ static void plain_philox(const uint32_t counter[4], const uint32_t key[2], uint3
     memcpy(c, counter, sizeof c);
     for (int round = 0; round < 10; round++) {
         uint64_t a = (uint64_t)0xD2511F53u * c[0], b = (uint64_t)0xCD9E8D57u * c[2];
-        uint32_t next[4] = {(uint32_t)(b >> 32) ^ c[1] ^ k[0], (uint32_t)b, (uint32_t)(a >> 32) ^ c[3] ^ k[1], (uint32_t)a};
+        uint32_t next[4] = {(uint32_t)(b >> 32) ^ c[1] ^ k[0], (uint32_t)b,
+                            (uint32_t)(a >> 32) ^ c[3] ^ k[1], (uint32_t)a};
         memcpy(c, next, sizeof c);
         k[0] += 0x9E3779B9u;
         k[1] += 0xBB67AE85u;
@@ -26,7 +27,8 @@ static void test_stream_block_known_answers(void **state) {
         uint32_t words[4];
     } cases[] = {
         {{{0, 0}, 0, 0}, 0, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-        {{{0xffffffff, 0xffffffff}, 0xffffffff, 0xffffffff}, UINT64_MAX, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {{{0xffffffff, 0xffffffff}, 0xffffffff, 0xffffffff}, UINT64_MAX,
+         {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
         {{{0xa4093822, 0x299f31d0}, 0x03707344, 0x13198a2e},
          0x85a308d3243f6a88u,
          {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}};
@@ -123,14 +125,16 @@ static void test_streams_are_independent(void **state) {
     const rllc_stream base = rllc_stream_make(1, "noise/a", 0, 0);
     const rllc_stream others[] = {rllc_stream_make(3, "noise/a", 0, 0), rllc_stream_make(1, "noise/b", 0, 0),
                                   rllc_stream_make(1, "noise/a", 1, 0), rllc_stream_make(1, "noise/a", 0, 1),
-                                  rllc_stream_make(1, "", 0, 0),        rllc_stream_make(1 + ((uint64_t)1 << 63), "noise/a", 0, 0)};
+                                  rllc_stream_make(1, "", 0, 0),
+                                  rllc_stream_make(1 + ((uint64_t)1 << 63), "noise/a", 0, 0)};
     const int64_t n = effort(50000);
     for (size_t k = 0; k < sizeof others / sizeof *others; k++) {
         double product = 0;
         int64_t equal_bits = 0;
         for (int64_t i = 0; i < n; i++) {
-            product += (rllc_stream_uniform(&base, (uint64_t)i) - 0.5) * (rllc_stream_uniform(&others[k], (uint64_t)i) - 0.5);
-            equal_bits += __builtin_popcount(rllc_stream_u32(&base, (uint64_t)i) ^ rllc_stream_u32(&others[k], (uint64_t)i));
+            uint64_t at = (uint64_t)i;
+            product += (rllc_stream_uniform(&base, at) - 0.5) * (rllc_stream_uniform(&others[k], at) - 0.5);
+            equal_bits += __builtin_popcount(rllc_stream_u32(&base, at) ^ rllc_stream_u32(&others[k], at));
         }
         assert_true(fabs(product) < 4.5 * sqrt((double)n / 144));
         assert_true(fabs((double)equal_bits - 16.0 * (double)n) < 4.5 * sqrt(8.0 * (double)n));
@@ -142,7 +146,7 @@ static void assert_bijection(uint64_t n, uint64_t key) {
     assert_non_null(seen);
     for (uint64_t i = 0; i < n; i++) {
         uint64_t at = rllc_permute(i, n, key);
-        if (at >= n || seen[at]) fail_msg("n %llu: %llu -> %llu", (unsigned long long)n, (unsigned long long)i, (unsigned long long)at);
+        if (at >= n || seen[at]) fail_msg("%ju of %ju -> %ju", (uintmax_t)i, (uintmax_t)n, (uintmax_t)at);
         seen[at] = true;
     }
     free(seen);
@@ -171,8 +175,8 @@ static void test_permute_over_keys_is_uniform(void **state) {
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         int n = sizes[s], n_pairs = n * (n - 1);
         int64_t first[31] = {0}, pairs[31 * 30] = {0};
-        for (int64_t key = 0; key < n_keys; key++) {
-            int a = (int)rllc_permute(0, (uint64_t)n, (uint64_t)key), b = (int)rllc_permute(1, (uint64_t)n, (uint64_t)key);
+        for (uint64_t key = 0; key < (uint64_t)n_keys; key++) {
+            int a = (int)rllc_permute(0, (uint64_t)n, key), b = (int)rllc_permute(1, (uint64_t)n, key);
             first[a]++;
             pairs[a * (n - 1) + b - (b > a)]++;
         }
@@ -187,7 +191,8 @@ static void test_permute_scatters_neighbours(void **state) {
     const int64_t n = 50000;
     double images = 0, steps = 0;
     for (int64_t i = 0; i < n; i++) {
-        double x = (double)rllc_permute((uint64_t)i, (uint64_t)n, 99), next = (double)rllc_permute((uint64_t)((i + 1) % n), (uint64_t)n, 99);
+        double x = (double)rllc_permute((uint64_t)i, (uint64_t)n, 99);
+        double next = (double)rllc_permute((uint64_t)((i + 1) % n), (uint64_t)n, 99);
         double mean = (double)(n - 1) / 2;
         images += ((double)i - mean) * (x - mean);
         steps += (x - mean) * (next - mean);

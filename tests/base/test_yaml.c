@@ -33,7 +33,8 @@ static void assert_tree(const rllc_yaml *y, const char *expected) {
 
 static void test_yaml_tree_keeps_order_kinds_and_lines(void **state) {
     (void)state;
-    rllc_yaml *y = parsed("# a comment\nmodel:\n  n_heads: 8\n  kinds: [a, 'b c', \"d\\n\"]\n\nlr: 1e-3\nlist:\n- 1\n- x: y\n");
+    rllc_yaml *y = parsed("# a comment\nmodel:\n  n_heads: 8\n"
+                          "  kinds: [a, 'b c', \"d\\n\"]\n\nlr: 1e-3\nlist:\n- 1\n- x: y\n");
     assert_int_equal(y->kind, RLLC_YAML_MAP);
     assert_int_equal(y->n, 3);
     assert_string_equal(y->keys[0], "model");
@@ -71,7 +72,8 @@ static void test_yaml_null_is_only_plain(void **state) {
 
 static void test_yaml_reads_json_and_nothing(void **state) {
     (void)state;
-    rllc_yaml *y = parsed("{\"lr\": 2,\n\t\"kinds\": [\"a\", \"\\u20ac\\/\"],\n\t\"e\": {}, \"z\": null, \"t\": true}\n");
+    rllc_yaml *y = parsed("{\"lr\": 2,\n\t\"kinds\": [\"a\", \"\\u20ac\\/\"],\n"
+                          "\t\"e\": {}, \"z\": null, \"t\": true}\n");
     assert_string_equal(rllc_yaml_get(y, "lr")->scalar, "2");
     assert_string_equal(rllc_yaml_get(y, "kinds")->items[1]->scalar, "\xE2\x82\xAC/");
     assert_int_equal(rllc_yaml_get(y, "e")->kind, RLLC_YAML_MAP);
@@ -128,6 +130,8 @@ static void test_yaml_refuses_with_the_line(void **state) {
     }
     rllc_yaml *y;
     assert_fails(rllc_yaml_parse(&y, "a: b\0c", 6, "c.yaml"), RLLC_EINPUT, "c.yaml");
+    static const char utf16[] = "\xFF\xFE" "a\0:\0 \0b\0";
+    assert_fails(rllc_yaml_parse(&y, utf16, sizeof utf16 - 1, "c.yaml"), RLLC_EINPUT, "expected UTF-8");
 }
 
 static void test_yaml_bounds_depth_keys_and_size(void **state) {
@@ -270,10 +274,12 @@ static void test_yaml_printed_trees_read_back(void **state) {
 
 static void test_yaml_print_is_plain_where_it_can_be(void **state) {
     (void)state;
-    rllc_yaml *y = parsed("{model: {n_heads: 8, lr: 1e-3, file: /tmp/a.json}, l: [a, [], {}, [1], {x: y}], t: 'a b', z: , q: 'null'}");
+    rllc_yaml *y = parsed("{model: {n_heads: 8, lr: 1e-3, file: /tmp/a.json}, "
+                          "l: [a, [], {}, [1], {x: y}], t: 'a b', z: , q: 'null'}");
     rllc_string s = {0};
     assert_ok(rllc_yaml_print(y, &s));
-    assert_string_equal(s.data, "model:\n  n_heads: 8\n  lr: 1e-3\n  file: /tmp/a.json\nl:\n  - a\n  - []\n  - {}\n  -\n"
+    assert_string_equal(s.data, "model:\n  n_heads: 8\n  lr: 1e-3\n  file: /tmp/a.json\n"
+                                "l:\n  - a\n  - []\n  - {}\n  -\n"
                                 "    - 1\n  -\n    x: y\nt: \"a b\"\nz: null\nq: \"null\"\n");
     rllc_string_release(&s);
     rllc_yaml_free(y);
@@ -281,7 +287,8 @@ static void test_yaml_print_is_plain_where_it_can_be(void **state) {
 
 static void test_yaml_mutations_are_refused_or_round_trip(void **state) {
     (void)state;
-    static const char seed_text[] = "model:\n  n: 12\n  t: [a, 'b', \"c\\n\"]\nlist:\n- x: 1\n  y: |\n    text\n- {a: b}\nz: ~\n";
+    static const char seed_text[] =
+        "model:\n  n: 12\n  t: [a, 'b', \"c\\n\"]\nlist:\n- x: 1\n  y: |\n    text\n- {a: b}\nz: ~\n";
     static const char alphabet[] = "{}[]\",:'-?|>&*!%@#~ \n\tab0\\\x80\xC3\xFF";
     uint64_t random = 7;
     int64_t n_accepted = 0, n = effort(20000);
