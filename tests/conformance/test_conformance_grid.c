@@ -106,16 +106,29 @@ static void assert_same(const cell *a, const cell *b) {
     assert_memory_equal(&a->estimate.llc_mean_init, &b->estimate.llc_mean_init, sizeof(double));
 }
 
-static void test_refined_to_all_weights_is_unrefined(void **state) {
+/* A set of weights has one result, however it is spelt; wrLLC of all of them is the LLC. */
+static void test_spelling_does_not_matter(void **state) {
     (void)state;
-    static const char spelt[] = "embed+pos_embed+l0+l1+ln_final.w+ln_final.b+unembed";
-    static cell full[2], all[1];
+    static const char *const spelt[][3] = {
+        {"full", "embed+pos_embed+l0+l1+ln_final.w+ln_final.b+unembed", "l1h2+full"},
+        {"l0h1+l1h2", "l1h2+l0h1", "1:2+0:1+l1h2"},
+        {"l1", "l1 attn+blocks.1.ln1.b+blocks.1.ln1.w", "l1h0+l1"},
+    };
+    static cell first[1], other[1];
+    double llc[3];
     fixture x;
     setup(&x);
-    sample(&x, "full,l0h1", (const char *const[]){"full", "l0h1"}, 2, full);
-    sample(&x, spelt, (const char *const[]){spelt}, 1, all);
-    assert_same(&full[0], &all[0]);
-    assert_true(full[0].estimate.llc_mean != full[1].estimate.llc_mean);
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; k < 3; k++) {
+            cell *out = k == 0 ? first : other;
+            rllc_component c;
+            assert_ok(rllc_component_parse(&c, &x.f.model, spelt[i][k]));
+            sample(&x, spelt[i][k], &c.name, 1, out);
+            rllc_component_release(&c);
+            if (k > 0) assert_same(first, other);
+            llc[i] = out->estimate.llc_mean;
+        }
+    assert_true(llc[0] != llc[1] && llc[1] != llc[2] && llc[2] != llc[0]);
     teardown(&x);
 }
 
@@ -203,7 +216,7 @@ static void test_given_batches_without_noise_are_the_golden_chains(void **state)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refined_to_all_weights_is_unrefined),
+        cmocka_unit_test(test_spelling_does_not_matter),
         cmocka_unit_test(test_same_seed_same_bits_on_any_threads),
         cmocka_unit_test(test_estimates_follow_from_the_stored_traces),
         cmocka_unit_test(test_given_batches_without_noise_are_the_golden_chains),

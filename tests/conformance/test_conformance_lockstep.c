@@ -206,7 +206,7 @@ static void test_member_does_not_depend_on_company_or_threads(void **state) {
     (void)state;
     fixture x;
     setup(&x);
-    check_company(&x, 24);
+    check_company(&x, 16);
     teardown(&x);
 }
 
@@ -215,8 +215,8 @@ static void test_large_batch_does_not_depend_on_company_or_threads(void **state)
     (void)state;
     fixture x;
     rllc_model_options shape = conformance_shape(2, 8, 3, 3, 9, 11);
-    setup_shape(&x, &shape, 527, 14);
-    check_company(&x, 6);
+    setup_shape(&x, &shape, 527, 10);
+    check_company(&x, 4);
     teardown(&x);
 }
 
