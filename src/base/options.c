@@ -66,7 +66,6 @@ static rllc_status add_bounds(const rllc_option *o, rllc_string *out) {
     const double limit = o->type == RLLC_REAL ? 1e300 : 9e18; /* a bound beyond the type is none */
     if (o->low > o->high) return RLLC_OK;
     bool from = o->low > -limit, to = o->high < limit;
-    if (o->type == RLLC_SEED && o->low <= 0) from = false;
     if (from && to) {
         return rllc_string_printf(out, " in [%s, %s]", short_number(low, o->low), short_number(high, o->high));
     }
@@ -77,9 +76,10 @@ static rllc_status add_bounds(const rllc_option *o, rllc_string *out) {
 
 rllc_status rllc_base_option_expected(const rllc_option *o, rllc_string *out) {
     rllc_status status = RLLC_OK;
+    bool unbounded = o->low > o->high;
     switch (o->type) {
     case RLLC_INTEGER: RLLC_TRY(rllc_string_add(out, "an integer")); break;
-    case RLLC_SEED: RLLC_TRY(rllc_string_add(out, "an integer from 0 to 2^64-1")); break;
+    case RLLC_SEED: RLLC_TRY(rllc_string_add(out, unbounded ? "an integer from 0 to 2^64-1" : "an integer")); break;
     case RLLC_REAL: RLLC_TRY(rllc_string_add(out, "a number")); break;
     case RLLC_BOOLEAN: return rllc_string_add(out, "true or false");
     case RLLC_TEXT: return rllc_string_add(out, "a text");

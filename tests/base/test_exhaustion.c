@@ -75,6 +75,18 @@ static void exhaust(scenario run, rllc_status usual, void **state) {
     assert_true(n_refused > 0);
 }
 
+/* More than a fresh array of jansson holds. */
+static rllc_status append_ten(rllc_json *j) {
+    rllc_json *list = rllc_json_array();
+    for (int i = 0; i < 10; i++) {
+        rllc_status status = rllc_json_append(list, rllc_json_integer(i));
+        if (status == RLLC_OK) continue;
+        rllc_json_free(list);
+        return status;
+    }
+    return rllc_json_set(j, "list", list);
+}
+
 static rllc_status use_json(const char *folder) {
     static const char text[] = "{\"a\": [1, 2.5, \"text\", {\"b\": null}], \"c\": \"\\u20ac\", \"d\": true}";
     rllc_json *j = NULL;
@@ -85,6 +97,7 @@ static rllc_status use_json(const char *folder) {
     RLLC_TRY(rllc_json_set(j, "bad", rllc_json_string("\xFF name")));
     RLLC_TRY(rllc_json_set(j, "real", rllc_json_real(1.5)));
     RLLC_TRY(rllc_json_set(j, "null", rllc_json_real(1.0 / 0.0)));
+    RLLC_TRY(append_ten(j));
     RLLC_TRY(rllc_json_print(j, 2, true, &s));
 done:
     rllc_string_release(&s);

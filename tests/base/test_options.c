@@ -126,6 +126,27 @@ static void test_options_set_checks_type_bounds_and_choices(void **state) {
     assert_null(e.output);
 }
 
+/* Bounds beyond a type are none; one-sided ones read "at least", "at most". */
+static void test_options_state_bounds_on_either_side(void **state) {
+    (void)state;
+    static const struct {
+        rllc_option option;
+        const char *text, *detail;
+    } cases[] = {
+        {OPTION(lr, RLLC_REAL, "1", 0, INFINITY, NULL, "", "help"), "-1", "found -1, expected a number of at least 0"},
+        {OPTION(lr, RLLC_REAL, "-1", -INFINITY, -0.5, NULL, "", "help"), "1", "expected a number of at most -0.5"},
+        {OPTION(lr, RLLC_REAL, "1", -1e308, 1e308, NULL, "", "help"), "x", "found x, expected a number"},
+        {OPTION(any, RLLC_INTEGER, "1", 1, 9.3e18, NULL, "", "help"), "0", "expected an integer of at least 1"},
+        {OPTION(seed, RLLC_SEED, "1", 0, 1000000, NULL, "", "help"), "1000001", "expected an integer in [0, 1e6]"}};
+    everything e = defaults();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rllc_option_table one = {"t", "", &cases[i].option, 1};
+        assert_ok(rllc_options_check(&one));
+        rllc_status status = rllc_options_set(&one, &e, cases[i].option.name, cases[i].text, "x");
+        assert_fails(status, RLLC_EINPUT, cases[i].detail);
+    }
+}
+
 static rllc_status from_yaml(everything *e, const char *text) {
     rllc_yaml *y;
     rllc_status status = rllc_yaml_parse(&y, text, strlen(text), "config.yaml");
@@ -357,6 +378,20 @@ static void test_options_help_is_aligned_and_complete(void **state) {
     rllc_string_release(&s);
 }
 
+static void test_options_help_breaks_after_long_names(void **state) {
+    (void)state;
+    static const rllc_option rows[] = {
+        {"a", RLLC_BOOLEAN, 0, "false", RLLC_UNBOUNDED, NULL, "", "short"},
+        {"a_name_of_an_option_that_is_far_too_long", RLLC_INTEGER, 8, "1", RLLC_UNBOUNDED, NULL, "", "long"}};
+    rllc_option_table two = {"t", "", rows, 2};
+    rllc_string s = {0};
+    assert_ok(rllc_options_help(&two, &s));
+    assert_string_equal(s.data, "  --a  short\n"
+                                "  --a-name-of-an-option-that-is-far-too-long N\n"
+                                "       long (default 1)\n");
+    rllc_string_release(&s);
+}
+
 static void test_grid_parse_of_ranges(void **state) {
     (void)state;
     static const struct {
@@ -407,6 +442,7 @@ int main(void) {
         cmocka_unit_test(test_options_default_sets_every_field),
         cmocka_unit_test(test_options_check_finds_bad_tables),
         cmocka_unit_test(test_options_set_checks_type_bounds_and_choices),
+        cmocka_unit_test(test_options_state_bounds_on_either_side),
         cmocka_unit_test(test_options_from_yaml_reads_and_places_errors),
         cmocka_unit_test(test_options_from_yaml_override_is_usage),
         cmocka_unit_test(test_options_json_round_trip_of_every_type),
@@ -414,6 +450,7 @@ int main(void) {
         cmocka_unit_test(test_arguments_read_flags_anywhere),
         cmocka_unit_test(test_arguments_refuse_with_a_hint),
         cmocka_unit_test(test_options_help_is_aligned_and_complete),
+        cmocka_unit_test(test_options_help_breaks_after_long_names),
         cmocka_unit_test(test_grid_parse_of_ranges),
         cmocka_unit_test(test_grid_parse_refuses),
     };

@@ -19,6 +19,8 @@ static void test_status_sentence_and_exit_code_of_every_status(void **state) {
         }
     }
     assert_string_equal(rllc_status_sentence(RLLC_ENOMEM), "memory is exhausted");
+    assert_string_equal(rllc_status_sentence((rllc_status)999), "an unknown status");
+    assert_int_equal(rllc_status_exit_code((rllc_status)999), 1);
 }
 
 static void test_fail_records_detail_and_returns_status(void **state) {

@@ -285,6 +285,16 @@ static void test_yaml_print_is_plain_where_it_can_be(void **state) {
     rllc_yaml_free(y);
 }
 
+static void test_yaml_print_refuses_invalid_text(void **state) {
+    (void)state;
+    rllc_yaml *y = parsed("a: 1\n");
+    rllc_string s = {0};
+    assert_ok(rllc_yaml_override(y, "b\xFF=1")); /* arguments may be any bytes */
+    assert_fails(rllc_yaml_print(y, &s), RLLC_EINPUT, "not valid UTF-8 at byte 1");
+    rllc_string_release(&s);
+    rllc_yaml_free(y);
+}
+
 static void test_yaml_mutations_are_refused_or_round_trip(void **state) {
     (void)state;
     static const char seed_text[] =
@@ -339,6 +349,7 @@ int main(void) {
         cmocka_unit_test(test_yaml_merge_goes_into_maps_only),
         cmocka_unit_test(test_yaml_printed_trees_read_back),
         cmocka_unit_test(test_yaml_print_is_plain_where_it_can_be),
+        cmocka_unit_test(test_yaml_print_refuses_invalid_text),
         cmocka_unit_test(test_yaml_mutations_are_refused_or_round_trip),
         cmocka_unit_test_setup_teardown(test_yaml_load_names_the_file, scratch_setup, scratch_teardown),
     };
