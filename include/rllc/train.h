@@ -45,7 +45,8 @@ typedef struct rllc_train_job {
  *  RLLC_EMISMATCH if the folder holds a run of other options, seed or data (and says which). */
 rllc_status rllc_train(const rllc_train_job *job) RLLC_MUST_USE;
 
-/** Bytes of memory that training will hold, and bytes on disk for the checkpoints. */
+/** Bytes of memory that training will hold, and bytes on disk for the checkpoints. Refuses what rllc_train would refuse of
+ *  the job alone, so that a caller can ask before it makes a folder or a store. */
 rllc_status rllc_train_cost(const rllc_train_job *job, double *tokens, double *memory, double *disk) RLLC_MUST_USE;
 
 #ifdef __cplusplus

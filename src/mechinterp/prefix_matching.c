@@ -2,8 +2,8 @@
 #include "mechinterp/synthetic.h"
 
 /**
- * n = 128 tokens (n_ctx if that is less): BOS, one special token at i ~ U{1..n/2-1} and at j ~ U{n/2+1..n-1}, all others
- * uniform over the ids that are neither. Attention from j to i + 1.
+ * n = 128 tokens (n_ctx if that is less): BOS, one special token at i ~ U{1..n/2-1} and at j ~ U{n/2+1..n-1}, all
+ * others uniform over the ids that are neither. Attention from j to i + 1.
  */
 static void sample(const rllc_stream *s, int64_t n_ctx, int64_t d_vocab, int32_t bos, int32_t *tokens, int64_t *t,
                    int64_t *query, int64_t *key) {

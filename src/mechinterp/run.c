@@ -33,7 +33,8 @@ static rllc_status add_score(request *q, const char *name, size_t length) {
     if (!found) {
         for (int i = 0; i < n; i++) names[i] = all[i]->name;
         const char *near = rllc_nearest(wanted, names, n);
-        return rllc_fail(RLLC_EUSAGE, "no score is called '%s'; did you mean '%s'?", wanted, near ? near : all[0]->name);
+        return rllc_fail(RLLC_EUSAGE, "no score is called '%s'; did you mean '%s'?", wanted,
+                         near ? near : all[0]->name);
     }
     for (int i = 0; i < q->n_scores; i++)
         if (q->scores[i] == found) return RLLC_OK;
@@ -135,8 +136,10 @@ static rllc_status bench_load(bench *b, const request *q, const rllc_store_check
     RLLC_TRY(rllc_model_load(&b->model, path));
     const rllc_hash hash = rllc_model_hash(&b->model);
     if (strcmp(hash.hex, c->hash) != 0)
-        return rllc_fail(RLLC_EMISMATCH, "%s: its weights are not those the store knows for step %lld (hash %s, expected "
-                         "%s); the file was changed", path, (long long)c->step, hash.hex, c->hash);
+        return rllc_fail(RLLC_EMISMATCH,
+                         "%s: its weights are not those the store knows for step %lld (hash %s, expected "
+                         "%s); the file was changed",
+                         path, (long long)c->step, hash.hex, c->hash);
     const int64_t heads = b->model.options.n_layers * b->model.options.n_heads;
     RLLC_TRY(rllc_alloc(&b->value, heads, sizeof *b->value));
     RLLC_TRY(rllc_alloc(&b->se, heads, sizeof *b->se));
@@ -152,9 +155,16 @@ static rllc_status store_result(const request *q, const rllc_store_checkpoint *c
     const int64_t n_heads = b->model.options.n_heads, heads = b->model.options.n_layers * n_heads;
     RLLC_TRY(rllc_store_begin(s));
     for (int64_t h = 0; h < heads && status == RLLC_OK; h++) {
-        const rllc_store_score row = {.checkpoint_id = c->id, .seed = c->seed, .step = c->step, .metric = score->name,
-                                      .layer = (int)(h / n_heads), .head = (int)(h % n_heads), .corpus = "",
-                                      .value = b->value[h], .se = b->se[h], .n = q->job->options.score_samples};
+        const rllc_store_score row = {.checkpoint_id = c->id,
+                                      .seed = c->seed,
+                                      .step = c->step,
+                                      .metric = score->name,
+                                      .layer = (int)(h / n_heads),
+                                      .head = (int)(h % n_heads),
+                                      .corpus = "",
+                                      .value = b->value[h],
+                                      .se = b->se[h],
+                                      .n = q->job->options.score_samples};
         status = rllc_store_put_score(s, &row);
     }
     if (status == RLLC_OK) status = rllc_store_stage_done(s, stage_of(score, c), q->options.hex);
@@ -172,19 +182,23 @@ static rllc_status score_checkpoint(const request *q, bench *b, int64_t i, int64
     for (int s = 0; s < q->n_scores; s++) {
         if (!is_missing(q, i, s)) continue;
         if (rllc_should_stop(q->job->monitor))
-            return rllc_fail(RLLC_ESTOPPED, "stopped after %lld of %lld scores, all saved; run the same command again to go "
-                             "on", (long long)*done_pairs, (long long)missing);
+            return rllc_fail(RLLC_ESTOPPED,
+                             "stopped after %lld of %lld scores, all saved; run the same command again to go "
+                             "on",
+                             (long long)*done_pairs, (long long)missing);
         if (!loaded) RLLC_TRY(bench_load(b, q, c));
         loaded = true;
         rllc_score_result r = {.value = b->value, .se = b->se};
-        RLLC_TRY(rllc_head_score_evaluate(q->scores[s], b->engine, &b->model, (int32_t)q->job->bos, &q->job->options, &r));
+        RLLC_TRY(
+            rllc_head_score_evaluate(q->scores[s], b->engine, &b->model, (int32_t)q->job->bos, &q->job->options, &r));
         RLLC_TRY(store_result(q, c, q->scores[s], b));
         ++*done_pairs;
         rllc_report_progress(q->job->monitor, "scores", "score", (double)*done_pairs, (double)missing, "%s, step %lld",
                              q->scores[s]->name, (long long)c->step);
     }
 done:
-    return rllc_fail_within(status, "checkpoint of seed %llu, step %lld", (unsigned long long)c->seed, (long long)c->step);
+    return rllc_fail_within(status, "checkpoint of seed %llu, step %lld", (unsigned long long)c->seed,
+                            (long long)c->step);
 }
 
 rllc_status rllc_scores_run(const rllc_score_job *job) {
@@ -201,24 +215,26 @@ done:
     return status;
 }
 
-/** Longest sample of a score at this context, tokens: sequences are padded to about that. */
+/** Tokens up to the query in a sample of a score at this model's context, on average over a few. */
 static double row_tokens(const rllc_head_score *score, const rllc_store_checkpoint *c) {
+    enum { TRIED = 64 };
     rllc_model_options o;
     rllc_json *j = NULL;
     int32_t *tokens = NULL;
-    int64_t longest = 0, t, query, key;
+    int64_t t, query, key;
+    double sum = 0;
     rllc_options_default(&rllc_model_option_table, &o);
     if (rllc_json_parse(&j, c->model_json, strlen(c->model_json), "model") == RLLC_OK &&
         rllc_options_from_json(&rllc_model_option_table, &o, j) == RLLC_OK && o.n_ctx >= score->min_ctx &&
         o.d_vocab >= score->min_vocab && rllc_alloc(&tokens, o.n_ctx, sizeof *tokens) == RLLC_OK)
-        for (uint32_t i = 0; i < 64; i++) {
+        for (uint32_t i = 0; i < TRIED; i++) {
             const rllc_stream s = rllc_stream_make(0, "cost", 0, i);
             score->sample(&s, o.n_ctx, o.d_vocab, -1, tokens, &t, &query, &key);
-            if (t > longest) longest = t;
+            sum += (double)(query + 1) / TRIED;
         }
     rllc_free(tokens);
     rllc_json_free(j);
-    return (double)longest;
+    return sum;
 }
 
 rllc_status rllc_scores_cost(const rllc_score_job *job, int64_t *asked, int64_t *missing, double *tokens) {

@@ -33,7 +33,8 @@ rllc_status rllc_train_folder_open(rllc_trainer *t) {
     if (t->lock < 0) return rllc_fail(RLLC_EIO, "%s: %s", path, strerror(errno));
     if (flock(t->lock, LOCK_EX | LOCK_NB) == 0) return RLLC_OK; /* given back by the kernel however the process ends */
     if (errno == EWOULDBLOCK)
-        return rllc_fail(RLLC_EFAIL, "%s: another process is training in this folder; wait for it or use another folder",
+        return rllc_fail(RLLC_EFAIL,
+                         "%s: another process is training in this folder; wait for it or use another folder",
                          t->job->folder);
     return rllc_fail(RLLC_EIO, "%s: %s", path, strerror(errno));
 }
@@ -78,9 +79,11 @@ done:
     return status;
 }
 
-/** Removes a step folder as it was made, whole or not at all: hidden first, so that an interruption leaves no half of it. */
+/** Removes a step folder as it was made, whole or not at all: hidden first, so that an interruption leaves no half of
+ * it. */
 static rllc_status remove_step(const char *parent, int64_t step) {
-    const char *path = step_folder(parent, step), *hidden = rllc_intern_printf("%s/" PARTIAL "%lld", parent, (long long)step);
+    const char *path = step_folder(parent, step),
+               *hidden = rllc_intern_printf("%s/" PARTIAL "%lld", parent, (long long)step);
     if (rename(path, hidden) != 0) return rllc_fail(RLLC_EIO, "%s: cannot be removed: %s", path, strerror(errno));
     return remove_folder(hidden);
 }
@@ -141,7 +144,8 @@ done:
 
 /** A step folder that a damaged or foreign newer state left behind: its files are replaced one by one, each whole. */
 static rllc_status write_again(const rllc_trainer *t, const char *final) {
-    const rllc_status status = remove_file(rllc_intern_printf("%s/" OPTIMIZER_FILE, final)); /* incomplete until the end */
+    const rllc_status status =
+        remove_file(rllc_intern_printf("%s/" OPTIMIZER_FILE, final)); /* incomplete until the end */
     return status == RLLC_OK ? rllc_train_state_write(t, final) : status;
 }
 
@@ -156,8 +160,10 @@ rllc_status rllc_train_folder_save(rllc_trainer *t, bool checkpoint) {
     return RLLC_OK;
 done:
     if (t->saved_step < 0) return rllc_fail_within(status, "step %lld could not be saved", (long long)t->step);
-    return rllc_fail_within(status, "step %lld could not be saved, the state of step %lld is intact and training will go on "
-                            "from it", (long long)t->step, (long long)t->saved_step);
+    return rllc_fail_within(status,
+                            "step %lld could not be saved, the state of step %lld is intact and training will go on "
+                            "from it",
+                            (long long)t->step, (long long)t->saved_step);
 }
 
 /* ---- going on -------------------------------------------------------------------------------------------- */
@@ -185,7 +191,8 @@ static rllc_status find_candidates(const rllc_trainer *t, candidate **out, int64
     RLLC_TRY(rllc_alloc(&list, *n_folders, sizeof *list));
     for (int k = 0; k < 2; k++)
         for (int64_t i = 0; i < count[k]; i++)
-            if (rllc_file_exists(rllc_intern_printf("%s/" OPTIMIZER_FILE, step_folder(parent_of(t, k == 1), steps[k][i]))))
+            if (rllc_file_exists(
+                    rllc_intern_printf("%s/" OPTIMIZER_FILE, step_folder(parent_of(t, k == 1), steps[k][i]))))
                 list[(*n)++] = (candidate){steps[k][i], k == 1};
     qsort(list, (size_t)*n, sizeof *list, newest_first);
     *out = list;
@@ -223,9 +230,10 @@ rllc_status rllc_train_folder_resume(rllc_trainer *t) {
     }
     status = RLLC_OK;
     if (t->saved_step < 0 && n_folders > 0)
-        status = rllc_fail(RLLC_EINPUT, "%s: there are %lld saved steps but none is a complete training state (%s); use "
-                           "another folder", t->job->folder, (long long)n_folders, n ? rllc_error_detail() :
-                           "no " OPTIMIZER_FILE);
+        status = rllc_fail(RLLC_EINPUT,
+                           "%s: there are %lld saved steps but none is a complete training state (%s); use "
+                           "another folder",
+                           t->job->folder, (long long)n_folders, n ? rllc_error_detail() : "no " OPTIMIZER_FILE);
 done:
     rllc_free(list);
     return status;

@@ -58,7 +58,7 @@ rllc_status rllc_train_identity_hash(const rllc_json *identity, rllc_hash *out) 
 typedef struct comparison {
     const rllc_json *other;
     const char *prefix;
-    bool reverse;          /* only report members the other side lacks */
+    bool reverse; /* only report members the other side lacks */
     rllc_string *report;
 } comparison;
 
@@ -109,7 +109,8 @@ rllc_status rllc_train_identity_check(const rllc_json *wanted, const rllc_json *
     rllc_status status = RLLC_OK;
     rllc_string differences = {0};
     comparison forward = {found, "", false, &differences}, backward = {wanted, "", true, &differences};
-    if (!rllc_json_is_object(found)) return rllc_fail(RLLC_EINPUT, "%s: trainer_state.json has no \"identity\"", folder);
+    if (!rllc_json_is_object(found))
+        return rllc_fail(RLLC_EINPUT, "%s: trainer_state.json has no \"identity\"", folder);
     RLLC_TRY(rllc_json_each(wanted, compare_member, &forward));
     RLLC_TRY(rllc_json_each(found, compare_member, &backward));
     if (differences.length)

@@ -1,4 +1,5 @@
-/* Points of the training curves: kept in memory since the last checkpoint, in its trainer_state.json, and in the store. */
+/* Points of the training curves: kept in memory since the last checkpoint, in its trainer_state.json, and in the store.
+ */
 #include <math.h>
 
 #include "train/trainer.h"

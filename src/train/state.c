@@ -47,11 +47,11 @@ static rllc_status model_metadata(const rllc_trainer *t, rllc_json **out) {
     RLLC_TRY(rllc_train_identity_hash(t->identity, &config));
     RLLC_TRY(rllc_json_set(j, "rllc.version", rllc_json_string(RLLC_VERSION)));
     RLLC_TRY(rllc_json_set(j, "rllc.step", rllc_json_string(rllc_intern_printf("%lld", (long long)t->step))));
-    RLLC_TRY(rllc_json_set(j, "rllc.seed", rllc_json_string(rllc_intern_printf("%llu", (unsigned long long)job->seed))));
+    RLLC_TRY(
+        rllc_json_set(j, "rllc.seed", rllc_json_string(rllc_intern_printf("%llu", (unsigned long long)job->seed))));
     RLLC_TRY(rllc_json_set(j, "rllc.config_hash", rllc_json_string(config.hex)));
     RLLC_TRY(rllc_json_set(j, "rllc.data_hash", rllc_json_string(job->train->hash.hex)));
-    if (job->tokenizer_hash)
-        RLLC_TRY(rllc_json_set(j, "rllc.tokenizer_hash", rllc_json_string(job->tokenizer_hash)));
+    if (job->tokenizer_hash) RLLC_TRY(rllc_json_set(j, "rllc.tokenizer_hash", rllc_json_string(job->tokenizer_hash)));
     *out = j;
     j = NULL;
 done:
@@ -92,8 +92,7 @@ static rllc_status set_provenance(const rllc_trainer *t, rllc_json *j) {
     RLLC_TRY(rllc_json_set(j, "training", part));
     RLLC_TRY(rllc_json_set(j, "train_data", describe_rows(t->job->train)));
     RLLC_TRY(rllc_json_set(j, "validation_data", describe_rows(t->job->validation)));
-    if (t->job->tokenizer_hash)
-        RLLC_TRY(rllc_json_set(j, "tokenizer_hash", rllc_json_string(t->job->tokenizer_hash)));
+    if (t->job->tokenizer_hash) RLLC_TRY(rllc_json_set(j, "tokenizer_hash", rllc_json_string(t->job->tokenizer_hash)));
     RLLC_TRY(rllc_kernels_json(&part));
     RLLC_TRY(rllc_json_set(j, "kernels", part));
     RLLC_TRY(rllc_json_set(j, "version", rllc_json_string(RLLC_VERSION)));
@@ -112,7 +111,8 @@ static rllc_status set_state(const rllc_trainer *t, rllc_json *j, const rllc_has
     RLLC_TRY(rllc_json_set(j, "seconds", rllc_json_real(t->seconds + rllc_now() - t->started)));
     RLLC_TRY(rllc_json_set(j, "model_hash", rllc_json_string(rllc_model_hash(&t->model).hex)));
     RLLC_TRY(rllc_json_set(j, "optimizer_hash", rllc_json_string(optimizer->hex)));
-    RLLC_TRY(rllc_json_set(j, "random_state", rllc_json_string("none: every number is addressed by (seed, step, index)")));
+    RLLC_TRY(
+        rllc_json_set(j, "random_state", rllc_json_string("none: every number is addressed by (seed, step, index)")));
     RLLC_TRY(rllc_json_set(j, "loss_sum", rllc_json_real(t->loss_sum)));
     RLLC_TRY(rllc_json_set(j, "loss_n", rllc_json_integer(t->loss_n)));
     RLLC_TRY(rllc_json_set(j, "gradient_norm", rllc_json_real(t->gradient_norm)));
@@ -122,7 +122,8 @@ done:
     return status;
 }
 
-static rllc_status write_state_json(const rllc_trainer *t, const char *path, const rllc_hash *optimizer, rllc_hash *own) {
+static rllc_status write_state_json(const rllc_trainer *t, const char *path, const rllc_hash *optimizer,
+                                    rllc_hash *own) {
     rllc_status status = RLLC_OK;
     rllc_json *j = rllc_json_object();
     rllc_string text = {0};
@@ -169,7 +170,8 @@ rllc_status rllc_train_state_json(const rllc_trainer *t, const char *folder, rll
     RLLC_TRY(rllc_json_load(out, path));
     schema = rllc_json_text(rllc_json_get(*out, "schema"));
     if (!schema || strcmp(schema, SCHEMA) != 0) {
-        status = rllc_fail(RLLC_EUNSUPPORTED, "%s: schema is '%s', expected '" SCHEMA "'", path, schema ? schema : "absent");
+        status =
+            rllc_fail(RLLC_EUNSUPPORTED, "%s: schema is '%s', expected '" SCHEMA "'", path, schema ? schema : "absent");
         goto done;
     }
     RLLC_TRY(rllc_train_identity_check(t->identity, rllc_json_get(*out, "identity"), t->job->folder));
@@ -245,10 +247,11 @@ static rllc_status compare_kernels(const rllc_trainer *t, const rllc_json *j) {
     RLLC_TRY(rllc_json_print(own, 0, true, &mine));
     if (rllc_json_get(j, "kernels")) RLLC_TRY(rllc_json_print(rllc_json_get(j, "kernels"), 0, true, &theirs));
     if (strcmp(rllc_string_text(&mine), rllc_string_text(&theirs)) != 0)
-        rllc_report_message(t->job->monitor,
-                            "going on with other arithmetic (%s) than the run began with (%s): the weights will agree with "
-                            "an uninterrupted run's to rounding, not to the bit",
-                            rllc_string_text(&mine), rllc_string_text(&theirs));
+        rllc_report_message(
+            t->job->monitor,
+            "going on with other arithmetic (%s) than the run began with (%s): the weights will agree with "
+            "an uninterrupted run's to rounding, not to the bit",
+            rllc_string_text(&mine), rllc_string_text(&theirs));
 done:
     rllc_json_free(own);
     rllc_string_release(&mine);

@@ -6,25 +6,6 @@
 
 /* ---- beginning ------------------------------------------------------------------------------------------- */
 
-static rllc_status check_job(const rllc_train_job *job) {
-    const rllc_train_options *o = &job->options;
-    if (!job->folder || !job->train) return rllc_fail(RLLC_EUSAGE, "training needs a folder and rows of tokens");
-    if (o->steps < 0 || o->batch_size < 1 || o->validation_every < 0 || o->validation_rows < 0 || job->model.n_ctx < 2)
-        return rllc_fail(RLLC_EUSAGE, "training needs steps >= 0, batch_size >= 1 and n_ctx >= 2");
-    if (job->train->rows < 1)
-        return rllc_fail(RLLC_EINPUT, "%s: no rows to train on; give more text", job->train->path);
-    if (o->steps > INT64_MAX / o->batch_size / job->model.n_ctx)
-        return rllc_fail(RLLC_EUSAGE, "steps %lld times batch_size %lld is out of range", (long long)o->steps,
-                         (long long)o->batch_size);
-    const rllc_rows *all[2] = {job->train, job->validation};
-    for (int k = 0; k < 2; k++)
-        if (all[k] && all[k]->rows > 0 && all[k]->n_ctx != job->model.n_ctx)
-            return rllc_fail(RLLC_EMISMATCH, "%s: rows of %lld tokens, but the model's n_ctx is %lld; set n_ctx %lld or "
-                             "tokenize with the other", all[k]->path, (long long)all[k]->n_ctx,
-                             (long long)job->model.n_ctx, (long long)all[k]->n_ctx);
-    return RLLC_OK;
-}
-
 static bool has_checkpoint(const rllc_trainer *t, int64_t step) {
     return rllc_file_exists(
         rllc_intern_printf("%s/checkpoints/step%lld/model.safetensors", t->job->folder, (long long)step));
@@ -34,13 +15,16 @@ static bool has_checkpoint(const rllc_trainer *t, int64_t step) {
 static rllc_status check_grid(const rllc_trainer *t) {
     const char *folder = t->job->folder;
     if (t->step > t->job->options.steps)
-        return rllc_fail(RLLC_EMISMATCH, "%s holds another run: steps: it is at step %lld already, past the %lld asked for; "
-                         "use another folder", folder, (long long)t->step, (long long)t->job->options.steps);
+        return rllc_fail(RLLC_EMISMATCH,
+                         "%s holds another run: steps: it is at step %lld already, past the %lld asked for; "
+                         "use another folder",
+                         folder, (long long)t->step, (long long)t->job->options.steps);
     for (int64_t i = 0; i < t->n_grid && t->grid[i] < t->saved_step; i++)
         if (!has_checkpoint(t, t->grid[i]))
-            return rllc_fail(RLLC_EMISMATCH, "%s holds another run: checkpoints: step %lld was asked for, but the run is at "
-                             "step %lld and did not keep it; leave it out or use another folder", folder,
-                             (long long)t->grid[i], (long long)t->step);
+            return rllc_fail(RLLC_EMISMATCH,
+                             "%s holds another run: checkpoints: step %lld was asked for, but the run is at "
+                             "step %lld and did not keep it; leave it out or use another folder",
+                             folder, (long long)t->grid[i], (long long)t->step);
     return RLLC_OK;
 }
 
@@ -58,7 +42,7 @@ static rllc_status trainer_init(rllc_trainer *t, const rllc_train_job *job) {
     rllc_status status = RLLC_OK;
     *t = (rllc_trainer){.job = job, .lock = -1, .saved_step = -1, .gradient_norm = NAN, .validation_loss = NAN};
     t->started = t->saved_at = rllc_now();
-    RLLC_TRY(check_job(job));
+    RLLC_TRY(rllc_train_check(job));
     RLLC_TRY(rllc_train_grid(&job->options, &t->grid, &t->n_grid));
     RLLC_TRY(rllc_train_identity(job, &t->identity));
     RLLC_TRY(rllc_model_init(&t->model, &job->model));
@@ -86,10 +70,11 @@ static void trainer_release(rllc_trainer *t) {
 
 static rllc_status not_finite(const rllc_trainer *t, const char *what) {
     char lr[32];
-    return rllc_fail(RLLC_ENOTFINITE, "%s of update %lld is not finite (lr %s); the checkpoints up to step %lld are kept in "
-                     "%s; train with a smaller lr, or with max_grad_norm 1, in another folder", what,
-                     (long long)(t->step + 1), rllc_format_double(lr, t->job->optimizer.lr), (long long)t->saved_step,
-                     t->job->folder);
+    return rllc_fail(RLLC_ENOTFINITE,
+                     "%s of update %lld is not finite (lr %s); the checkpoints up to step %lld are kept in "
+                     "%s; train with a smaller lr, or with max_grad_norm 1, in another folder",
+                     what, (long long)(t->step + 1), rllc_format_double(lr, t->job->optimizer.lr),
+                     (long long)t->saved_step, t->job->folder);
 }
 
 static rllc_status update(rllc_trainer *t) {
@@ -150,8 +135,10 @@ static rllc_status stop(rllc_trainer *t) {
         const rllc_status status = rllc_train_folder_save(t, false);
         if (status != RLLC_OK) return status;
     }
-    return rllc_fail(RLLC_ESTOPPED, "stopped at step %lld of %lld, everything is saved in %s; run the same command again to "
-                     "go on", (long long)t->step, (long long)t->job->options.steps, t->job->folder);
+    return rllc_fail(RLLC_ESTOPPED,
+                     "stopped at step %lld of %lld, everything is saved in %s; run the same command again to "
+                     "go on",
+                     (long long)t->step, (long long)t->job->options.steps, t->job->folder);
 }
 
 static rllc_status loop(rllc_trainer *t) {

@@ -5,8 +5,15 @@
 #include "rllc/train.h"
 
 /* The curves, in the order of rllc_train_record.values: names of the store's metrics. */
-enum { RLLC_TRAIN_LOSS, RLLC_VALIDATION_LOSS, RLLC_GRADIENT_NORM, RLLC_WEIGHT_NORM, RLLC_TOKENS, RLLC_SECONDS,
-       RLLC_TRAIN_METRICS };
+enum {
+    RLLC_TRAIN_LOSS,
+    RLLC_VALIDATION_LOSS,
+    RLLC_GRADIENT_NORM,
+    RLLC_WEIGHT_NORM,
+    RLLC_TOKENS,
+    RLLC_SECONDS,
+    RLLC_TRAIN_METRICS
+};
 extern const char *const rllc_train_metric_names[RLLC_TRAIN_METRICS];
 
 /** One point of every curve; NaN where there is none. */
@@ -20,26 +27,26 @@ typedef struct rllc_trainer {
     rllc_model model;
     rllc_adamw adamw;
     rllc_engine *engine;
-    float *gradient;           /* [P] */
-    int32_t *tokens;           /* [batch_size, n_ctx] */
-    int64_t *grid, n_grid;     /* steps of the checkpoints, 0 and the last included */
-    rllc_json *identity;       /* what decides weights and curves: see identity.c */
-    int lock;                  /* file descriptor, -1 = none */
+    float *gradient;       /* [P] */
+    int32_t *tokens;       /* [batch_size, n_ctx] */
+    int64_t *grid, n_grid; /* steps of the checkpoints, 0 and the last included */
+    rllc_json *identity;   /* what decides weights and curves: see identity.c */
+    int lock;              /* file descriptor, -1 = none */
 
     /* The state: everything below is saved and comes back. */
-    int64_t step;              /* completed updates */
-    double loss_sum;           /* minibatch losses of the updates since the last record, and their number */
+    int64_t step;    /* completed updates */
+    double loss_sum; /* minibatch losses of the updates since the last record, and their number */
     int64_t loss_n;
-    double gradient_norm;      /* of the last update, before clipping; NaN before the first */
-    double seconds;            /* spent training by earlier processes */
+    double gradient_norm;       /* of the last update, before clipping; NaN before the first */
+    double seconds;             /* spent training by earlier processes */
     rllc_train_record *records; /* since the last checkpoint, which holds the earlier ones */
     int64_t n_records, capacity;
 
-    double loss;               /* of the last update, and of the last record's validation: for the progress line */
+    double loss; /* of the last update, and of the last record's validation: for the progress line */
     double validation_loss;
-    double started;            /* rllc_now() when this process took over */
-    int64_t saved_step;        /* of the newest state on disk, -1 = none */
-    double saved_at;           /* rllc_now() when it was written */
+    double started;     /* rllc_now() when this process took over */
+    int64_t saved_step; /* of the newest state on disk, -1 = none */
+    double saved_at;    /* rllc_now() when it was written */
 } rllc_trainer;
 
 /* ---- order.c --------------------------------------------------------------------------------------------- */
@@ -54,7 +61,8 @@ rllc_status rllc_train_identity(const rllc_train_job *job, rllc_json **out) RLLC
 /** Hash of the canonical text of an identity. */
 rllc_status rllc_train_identity_hash(const rllc_json *identity, rllc_hash *out) RLLC_MUST_USE;
 /** RLLC_EMISMATCH naming every field that differs, with both values. */
-rllc_status rllc_train_identity_check(const rllc_json *wanted, const rllc_json *found, const char *folder) RLLC_MUST_USE;
+rllc_status rllc_train_identity_check(const rllc_json *wanted, const rllc_json *found,
+                                      const char *folder) RLLC_MUST_USE;
 
 /* ---- record.c -------------------------------------------------------------------------------------------- */
 
@@ -96,6 +104,11 @@ rllc_status rllc_train_folder_save(rllc_trainer *t, bool checkpoint) RLLC_MUST_U
 rllc_status rllc_train_folder_checkpoints(const rllc_trainer *t, int64_t last,
                                           rllc_status (*visit)(rllc_trainer *, int64_t step, const char *folder),
                                           rllc_trainer *context) RLLC_MUST_USE;
+
+/* ---- cost.c ---------------------------------------------------------------------------------------------- */
+
+/** Numbers in range, rows there and of the model's length. */
+rllc_status rllc_train_check(const rllc_train_job *job) RLLC_MUST_USE;
 
 /* ---- grid.c ---------------------------------------------------------------------------------------------- */
 

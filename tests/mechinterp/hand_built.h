@@ -44,7 +44,8 @@ static inline void build(hand_built *b, int64_t n_layers, int64_t n_heads, int64
 
 /** Logit c from position i to position i - back. */
 static inline void attend_back(hand_built *b, int layer, int head, int64_t back, double c) {
-    const char *wq = rllc_intern_printf("blocks.%d.attn.W_Q", layer), *wk = rllc_intern_printf("blocks.%d.attn.W_K", layer);
+    const char *wq = rllc_intern_printf("blocks.%d.attn.W_Q", layer),
+               *wk = rllc_intern_printf("blocks.%d.attn.W_K", layer);
     const float q = (float)(c * sqrt((double)b->model.options.d_head));
     for (int64_t i = 0; i < b->t; i++) {
         *entry(b, wq, head, b->v + i, i) = q;
@@ -54,7 +55,8 @@ static inline void attend_back(hand_built *b, int layer, int head, int64_t back,
 
 /** The head copies the attended token into the previous-token slot. */
 static inline void write_previous(hand_built *b, int layer, int head) {
-    const char *wv = rllc_intern_printf("blocks.%d.attn.W_V", layer), *wo = rllc_intern_printf("blocks.%d.attn.W_O", layer);
+    const char *wv = rllc_intern_printf("blocks.%d.attn.W_V", layer),
+               *wo = rllc_intern_printf("blocks.%d.attn.W_O", layer);
     for (int64_t i = 0; i < b->v; i++) {
         *entry(b, wv, head, i, i) = 1;
         *entry(b, wo, head, i, b->v + b->t + i) = 1;
@@ -63,7 +65,8 @@ static inline void write_previous(hand_built *b, int layer, int head) {
 
 /** Logit c from a token to every position whose previous-token slot holds the same token. */
 static inline void attend_to_follower(hand_built *b, int layer, int head, double c) {
-    const char *wq = rllc_intern_printf("blocks.%d.attn.W_Q", layer), *wk = rllc_intern_printf("blocks.%d.attn.W_K", layer);
+    const char *wq = rllc_intern_printf("blocks.%d.attn.W_Q", layer),
+               *wk = rllc_intern_printf("blocks.%d.attn.W_K", layer);
     const float q = (float)(c * sqrt((double)b->model.options.d_head));
     for (int64_t i = 0; i < b->v; i++) {
         *entry(b, wq, head, i, i) = q;
@@ -72,6 +75,8 @@ static inline void attend_to_follower(hand_built *b, int layer, int head, double
 }
 
 /** e^c / (e^c + q): the share of one key with logit c among q + 1 visible ones. */
-static inline double share(double c, double q) { return exp(c) / (exp(c) + q); }
+static inline double share(double c, double q) {
+    return exp(c) / (exp(c) + q);
+}
 
 #endif

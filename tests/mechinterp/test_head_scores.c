@@ -33,7 +33,9 @@ static double over_lengths(double (*f)(double, double), double c, int64_t t, dou
 }
 
 /** Share of a key with logit 0 when one other key has logit c. */
-static double share_of_others(double c, double q) { return 1 / (exp(c) + q); }
+static double share_of_others(double c, double q) {
+    return 1 / (exp(c) + q);
+}
 
 static void assert_mean(double found, double se, double expected, double sd) {
     const double expected_se = sd / sqrt(SAMPLES);
@@ -94,8 +96,8 @@ static void check_circuit(const char *name, int64_t v, int64_t t, double c) {
     measure(name, &b.model, BOS, 2, &m);
     const double expected = exact(name, c, t, v, &se);
     if (fabs(m.value[2] - expected) > 2e-6 || fabs(m.se[2] - se) > 2e-6)
-        fail_msg("%s, c %g, n_ctx %lld: %.8f +- %.8f, expected %.8f +- %.8f", name, c, (long long)t, m.value[2], m.se[2],
-                 expected, se);
+        fail_msg("%s, c %g, n_ctx %lld: %.8f +- %.8f, expected %.8f +- %.8f", name, c, (long long)t, m.value[2],
+                 m.se[2], expected, se);
     assert_true(fabs(m.value[3] - m.chance) < 1e-6); /* a head without weights attends evenly */
     assert_true(m.value[0] < m.chance + 1e-6);
     rllc_model_release(&b.model);
@@ -233,7 +235,8 @@ static void test_samples_are_what_the_score_says(void **state) {
         for (size_t c = 0; c < sizeof contexts / sizeof *contexts; c++)
             for (size_t v = 0; v < sizeof vocabularies / sizeof *vocabularies; v++) {
                 const rllc_head_score *score = list[s];
-                const int64_t n_ctx = c ? contexts[c] : score->min_ctx, d_vocab = v ? vocabularies[v] : score->min_vocab;
+                const int64_t n_ctx = c ? contexts[c] : score->min_ctx,
+                              d_vocab = v ? vocabularies[v] : score->min_vocab;
                 const int32_t beginnings[] = {-1, 0, (int32_t)(d_vocab - 1), (int32_t)(d_vocab / 2)};
                 int32_t *tokens = test_memory(n_ctx, sizeof *tokens); /* exact, for the address sanitizer */
                 for (uint32_t i = 0; i < 160; i++) {

@@ -37,7 +37,12 @@ static void fixture_open(fixture *f) {
         rllc_model_randomize(&m, (uint64_t)i);
         assert_ok(rllc_model_save(&m, NULL, model_path(f, i), NULL));
         const rllc_hash h = rllc_model_hash(&m);
-        rllc_store_checkpoint c = {.seed = 1, .step = i, .hash = h.hex, .path = model_path(f, i), .n_layers = 2, .n_heads = 2,
+        rllc_store_checkpoint c = {.seed = 1,
+                                   .step = i,
+                                   .hash = h.hex,
+                                   .path = model_path(f, i),
+                                   .n_layers = 2,
+                                   .n_heads = 2,
                                    .model_json = rllc_string_text(&text)};
         assert_ok(rllc_store_put_checkpoint(f->job.store, &c));
         rllc_model_release(&m);
@@ -153,7 +158,9 @@ static void test_only_what_is_missing_is_measured(void **state) {
     fixture_close(&f);
 }
 
-static bool stop_at_zero(void *context) { return (*(int *)context)-- == 0; }
+static bool stop_at_zero(void *context) {
+    return (*(int *)context)-- == 0;
+}
 
 static void test_stop_keeps_what_is_measured(void **state) {
     (void)state;

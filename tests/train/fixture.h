@@ -21,8 +21,9 @@ static inline void write_rows(const char *path, int64_t rows, uint64_t seed) {
     uint16_t *ids = test_memory(rows * CONTEXT, sizeof *ids);
     const rllc_stream s = rllc_stream_make(seed, "rows", 0, 0);
     for (int64_t i = 0; i < rows * CONTEXT; i++) {
-        const bool random = i % CONTEXT == 1 || rllc_stream_below(&s, 2 * (uint64_t)i, 5) == 0;
-        const uint64_t next = random ? rllc_stream_below(&s, 2 * (uint64_t)i + 1, VOCABULARY - 1) : ids[i - 1] * 5ULL + 1;
+        const bool random = i % CONTEXT <= 1 || rllc_stream_below(&s, 2 * (uint64_t)i, 5) == 0;
+        const uint64_t next =
+            random ? rllc_stream_below(&s, 2 * (uint64_t)i + 1, VOCABULARY - 1) : ids[i - 1] * 5ULL + 1;
         ids[i] = (uint16_t)(i % CONTEXT == 0 ? VOCABULARY - 1 : next % (VOCABULARY - 1));
     }
     assert_ok(rllc_npy_write(path, "<u2", 2, (const int64_t[]){rows, CONTEXT}, ids, sizeof *ids));
@@ -82,7 +83,9 @@ static inline int remove_entry(const char *path, const struct stat *s, int kind,
     return remove(path);
 }
 
-static inline void remove_tree(const char *path) { (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS); }
+static inline void remove_tree(const char *path) {
+    (void)nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
 
 static inline void fixture_close(fixture *f) {
     fixture_detach(f);
@@ -105,11 +108,32 @@ static inline void assert_near(double found, double expected, double tolerance) 
     if (!(fabs(found - expected) <= tolerance)) fail_msg("%.17g, expected %.17g +- %g", found, expected, tolerance);
 }
 
+/** The same points of the curves in both trainer_state.json (the wall seconds aside). */
+static inline void assert_same_records(const char *a, const char *b) {
+    rllc_json *x, *y;
+    assert_ok(rllc_json_load(&x, a));
+    assert_ok(rllc_json_load(&y, b));
+    const rllc_json *p = rllc_json_get(x, "records"), *q = rllc_json_get(y, "records");
+    assert_true(rllc_json_is_array(p));
+    assert_int_equal(rllc_json_length(p), rllc_json_length(q));
+    for (int64_t i = 0; i < rllc_json_length(p); i++) {
+        static const char *const keys[] = {"step", "train_loss", "validation_loss", "gradient_norm", "weight_norm"};
+        for (int k = 0; k < 5; k++) {
+            const double u = rllc_json_to_real(rllc_json_get(rllc_json_at(p, i), keys[k]), -1);
+            const double v = rllc_json_to_real(rllc_json_get(rllc_json_at(q, i), keys[k]), -1);
+            assert_memory_equal(&u, &v, sizeof u);
+        }
+    }
+    rllc_json_free(x);
+    rllc_json_free(y);
+}
+
 /** Equal bytes of the model files of every step given, and of the last step's optimizer state. */
 static inline void assert_same_run(const char *a, const char *b, const int64_t *steps, int n) {
     for (int i = 0; i < n; i++) {
         const rllc_hash x = file_hash(step_file(a, steps[i], "model.safetensors"));
         assert_string_equal(x.hex, file_hash(step_file(b, steps[i], "model.safetensors")).hex);
+        assert_same_records(step_file(a, steps[i], "trainer_state.json"), step_file(b, steps[i], "trainer_state.json"));
         const bool last = i == n - 1;
         assert_true(rllc_file_exists(step_file(b, steps[i], "optimizer.safetensors")) == last);
     }

@@ -93,8 +93,8 @@ static pid_t start(const char *folder, const plan *p) {
     for (int i = 0; i < 5; i++) (void)snprintf(argument[i], sizeof argument[i], "%d", numbers[i]);
     const pid_t child = fork();
     if (child == 0) {
-        (void)execl("/proc/self/exe", "test_crash", folder, argument[0], argument[1], argument[2], argument[3], argument[4],
-                    (char *)NULL);
+        (void)execl("/proc/self/exe", "test_crash", folder, argument[0], argument[1], argument[2], argument[3],
+                    argument[4], (char *)NULL);
         _exit(127);
     }
     assert_true(child > 0);
@@ -108,7 +108,9 @@ static int end_of(pid_t child) {
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-static int run(const char *folder, const plan *p) { return end_of(start(folder, p)); }
+static int run(const char *folder, const plan *p) {
+    return end_of(start(folder, p));
+}
 
 /* ---- comparing ------------------------------------------------------------------------------------------- */
 
@@ -153,9 +155,10 @@ static const char *new_folder(void) {
 
 /* ---- tests ----------------------------------------------------------------------------------------------- */
 
-/** Calls in order: with `first` stopping after some steps (or not at all), then to the end; one of them dies at change k. */
+/** Calls in order: with `first` stopping after some steps (or not at all), then to the end; one of them dies at change
+ * k. */
 static int check_every_change(int stop_at, bool die_in_first) {
-    const plan whole = {.steps = 6, .checkpoint_every = 3, .threads = 1, .stop_at = -1};
+    const plan whole = {.steps = 4, .checkpoint_every = 4, .threads = 1, .stop_at = -1};
     const char *reference = new_folder();
     assert_int_equal(run(reference, &whole), 0);
     int k = 1;
@@ -163,8 +166,10 @@ static int check_every_change(int stop_at, bool die_in_first) {
         const char *folder = new_folder();
         plan first = whole, second = whole;
         first.stop_at = stop_at;
-        if (die_in_first) first.die_at = k;
-        else second.die_at = k;
+        if (die_in_first)
+            first.die_at = k;
+        else
+            second.die_at = k;
         int end = run(folder, &first);
         assert_true(end == (die_in_first ? 99 : 75) || end == 75 || end == 0);
         const bool died = end == 99;
@@ -176,6 +181,7 @@ static int check_every_change(int stop_at, bool die_in_first) {
         if (last) break;
     }
     remove_tree(reference);
+    printf("             %d changes\n", k - 1);
     return k - 1;
 }
 

@@ -37,7 +37,8 @@ static void test_order_differs_between_epochs_and_seeds(void **state) {
     }
 }
 
-/** Neighbours in the file are not neighbours in time: the mean distance of successive rows is n/3, sd about n/4/sqrt(n). */
+/** Neighbours in the file are not neighbours in time: the mean distance of successive rows is n/3, sd about
+ * n/4/sqrt(n). */
 static void test_order_mixes(void **state) {
     (void)state;
     const int64_t n = 4096;

@@ -160,8 +160,11 @@ static void test_checkpoints_carry_their_provenance(void **state) {
     f.job.tokenizer_hash = "0123";
     assert_ok(rllc_train(&f.job));
     assert_ok(rllc_safetensors_open(&s, step_file(f.job.folder, 8, "model.safetensors")));
-    static const char *const wanted[][2] = {{"rllc.step", "8"}, {"rllc.seed", "3"}, {"rllc.tokenizer_hash", "0123"},
-                                            {"rllc.version", RLLC_VERSION}, {"format", "pt"}};
+    static const char *const wanted[][2] = {{"rllc.step", "8"},
+                                            {"rllc.seed", "3"},
+                                            {"rllc.tokenizer_hash", "0123"},
+                                            {"rllc.version", RLLC_VERSION},
+                                            {"format", "pt"}};
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
         assert_string_equal(rllc_json_text(rllc_json_get(s.metadata, wanted[i][0])), wanted[i][1]);
     assert_string_equal(rllc_json_text(rllc_json_get(s.metadata, "rllc.data_hash")), f.train.hash.hex);
@@ -187,7 +190,8 @@ static void test_only_the_latest_optimizer_state_stays(void **state) {
         f.job.options.keep_all_optimizer_states = all;
         assert_ok(rllc_train(&f.job));
         for (int64_t step = 0; step <= 12; step += 4)
-            assert_true(rllc_file_exists(step_file(f.job.folder, step, "optimizer.safetensors")) == (all || step == 12));
+            assert_true(rllc_file_exists(step_file(f.job.folder, step, "optimizer.safetensors")) ==
+                        (all || step == 12));
         assert_ok(rllc_folder_list(rllc_intern_printf("%s/checkpoints", f.job.folder), &names, &n));
         assert_int_equal(n, 4); /* and no partial one */
         rllc_names_free(names, n);
@@ -216,7 +220,8 @@ static void test_store_lists_the_checkpoints_beside_it(void **state) {
     for (int64_t i = 0; i < n; i++) {
         assert_int_equal(list[i].step, 4 * i);
         assert_int_equal(list[i].seed, 3);
-        assert_string_equal(list[i].path, rllc_intern_printf("run/checkpoints/step%lld/model.safetensors", (long long)(4 * i)));
+        assert_string_equal(list[i].path,
+                            rllc_intern_printf("run/checkpoints/step%lld/model.safetensors", (long long)(4 * i)));
         assert_ok(rllc_model_load(&m, rllc_intern_printf("%s/%s", f.folder, list[i].path)));
         const rllc_hash h = rllc_model_hash(&m);
         assert_string_equal(h.hex, list[i].hash);
