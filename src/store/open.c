@@ -74,8 +74,7 @@ static rllc_status configure(rllc_store *s) {
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_VIEW, 0, (int *)NULL);
     sqlite3_db_config(s->db, SQLITE_DBCONFIG_ENABLE_FKEY, 1, (int *)NULL);
     return run_sql(s,
-                   s->writable ? "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA synchronous=EXTRA;"
-                                 "PRAGMA auto_vacuum=INCREMENTAL"
+                   s->writable ? "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA synchronous=EXTRA"
                                : "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA query_only=ON",
                    "set up the store");
 }
@@ -112,6 +111,7 @@ static rllc_status create_tables(rllc_store *s) {
         sqlite3_mprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", RLLC_STORE_APPLICATION, RLLC_STORE_VERSION);
     bool fresh = false;
     if (!marks) return rllc_store_fail(s, SQLITE_NOMEM, "make the store");
+    RLLC_TRY(run_sql(s, "PRAGMA auto_vacuum=INCREMENTAL", "make the store")); /* possible before the first table only */
     RLLC_TRY(rllc_store_begin(s));
     status = identify(s, &fresh); /* another process may have been first */
     for (size_t i = 0; status == RLLC_OK && fresh && i < sizeof rllc_store_schema / sizeof rllc_store_schema[0]; i++) {

@@ -17,8 +17,7 @@ static void run_quietly(rllc_store *s, const char *sql) {
 void rllc_store_rollback(rllc_store *s) {
     if (s->depth == 0) return;
     s->depth--;
-    if (sqlite3_get_autocommit(s->db)) return; /* SQLite has already given up the whole */
-    if (s->depth > 0) {
+    if (s->depth > 0) { /* without effect if SQLite has already given up the whole transaction */
         run_quietly(s, "ROLLBACK TO nested");
         run_quietly(s, "RELEASE nested");
     } else {

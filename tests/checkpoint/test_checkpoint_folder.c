@@ -22,7 +22,7 @@ static void test_steps_are_read_in_every_spelling(void **state) {
     static const char *const others[] = {"step", "step_",        "step1x", "step-1", "Step5", "step9223372036854775808",
                                          "x7",   "checkpoint30", "step 4"};
     for (size_t i = 0; i < 6; i++) put_model(state, folders[i]);
-    for (size_t i = 0; i < 9; i++) put_model(state, rllc_intern_printf("run/checkpoints/%s", others[i]));
+    for (size_t i = 0; i < 9; i++) put_model(state, rllc_intern_printf("odd/%s", others[i]));
     assert_ok(rllc_make_folders(scratch_path(state, "run/checkpoints/step77"))); /* begun, but no model file yet */
     put_file(scratch_path(state, "run/checkpoints/step78"), "", 0);              /* a file, not a folder */
     int64_t *steps = NULL, n = 0;
@@ -31,6 +31,9 @@ static void test_steps_are_read_in_every_spelling(void **state) {
     assert_memory_equal(steps, ((int64_t[]){0, 30, 200, 1000, INT64_MAX}), 5 * sizeof *steps);
     rllc_free(steps);
     assert_ok(rllc_checkpoint_steps(scratch_path(state, "run"), &steps, &n));
+    assert_int_equal(n, 0);
+    rllc_free(steps);
+    assert_ok(rllc_checkpoint_steps(scratch_path(state, "odd"), &steps, &n));
     assert_int_equal(n, 0);
     rllc_free(steps);
     assert_int_not_equal(rllc_checkpoint_steps(scratch_path(state, "nowhere"), &steps, &n), RLLC_OK);

@@ -81,6 +81,7 @@ static const hostile cases[] = {
     {"{},\"__metadata__\":{}}   ", 0, "only spaces"}, /* what safetensors 0.8.0 writes for empty metadata */
     /* entries */
     {"{\"a\":{}}", 0, "'a' has no dtype"},
+    {"{\"a\\n\\u007f\\u001b\":{}}", 0, "'a\?\?\?' has no dtype"}, /* no control characters in messages */
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, "'a' has no data_offsets"},
     {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", 8, "'a' has no shape"},
     {"{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, "each once"},
@@ -185,6 +186,38 @@ static void test_length_of_the_header_lies(void **state) {
     }
     assert_int_equal(rllc_safetensors_open(&s, scratch_path(state, "absent")), RLLC_ENOTFOUND);
     assert_int_not_equal(rllc_safetensors_open(&s, *state), RLLC_OK); /* a folder */
+}
+
+/* Escapes in names mean characters: pairs of surrogates, controls, two and three bytes of UTF-8. */
+static void test_escapes_in_names(void **state) {
+    static const char header[] = "{\"\\ud83d\\uDE00\\u00e9\\u20AC\\/\\b\\u001f\\\"\":" F32x2(0, 8) "}";
+    const char *path = scratch_path(state, "escapes.safetensors");
+    rllc_safetensors s;
+    put_safetensors(path, sizeof header - 1, header, sizeof header - 1, 8);
+    assert_ok(rllc_safetensors_open(&s, path));
+    assert_string_equal(s.tensors[0].name, "\xF0\x9F\x98\x80\xC3\xA9\xE2\x82\xAC/\b\x1F\"");
+    rllc_safetensors_close(&s);
+}
+
+static void test_metadata_has_a_limit(void **state) {
+    const char *path = scratch_path(state, "metadata.safetensors");
+    rllc_safetensors s;
+    for (int more = 0; more < 2; more++) {
+        rllc_string header = {0};
+        assert_ok(rllc_string_add(&header, "{\"__metadata__\":"));
+        for (int i = 0; i < 65536 + more; i++)
+            assert_ok(rllc_string_printf(&header, "%c\"%d\":\"\"", i ? ',' : '{', i));
+        assert_ok(rllc_string_add(&header, "}}"));
+        put_safetensors(path, header.length, header.data, header.length, 0);
+        if (more) {
+            assert_fails(rllc_safetensors_open(&s, path), RLLC_EUNSUPPORTED, "more than 65536 keys");
+        } else {
+            assert_ok(rllc_safetensors_open(&s, path));
+            assert_int_equal(rllc_json_length(s.metadata), 65536);
+            rllc_safetensors_close(&s);
+        }
+        rllc_string_release(&header);
+    }
 }
 
 /* The longest header the format allows, of zeros, and one byte more: sparse files. */
@@ -482,6 +515,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hand_made_headers),
         cmocka_unit_test(test_length_of_the_header_lies),
+        cmocka_unit_test(test_escapes_in_names),
+        cmocka_unit_test(test_metadata_has_a_limit),
         cmocka_unit_test(test_headers_of_100_megabytes),
         cmocka_unit_test(test_many_tensors),
         cmocka_unit_test(test_every_truncation_is_refused),

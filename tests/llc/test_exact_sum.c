@@ -44,6 +44,7 @@ static void test_ties_go_to_even_and_any_excess_breaks_them(void **state) {
     assert_sum(1 + 0x1p-51, 1 + 0x1p-52, 0x1p-53);  /* from odd: to even, up */
     assert_sum(1 + 0x1p-52, 1, 0x1p-53, 0x1p-1074); /* far below the window: up */
     assert_sum(1, 1, 0x1p-53, -0x1p-1074);
+    assert_sum(1 + 0x1p-52, 1, 0x1p-53, 0x1p-70); /* just below the window */
     assert_sum(-1 - 0x1p-52, -1, -0x1p-53, -0x1p-200);
     assert_sum(-1, -1, -0x1p-53, 0x1p-90);
     assert_sum(0x1p53, 0x1p53, 1);

@@ -134,7 +134,11 @@ static void test_checkpoint_paths_inside_the_folder_become_relative(void **state
     c.step = 3;
     c.path = "already/relative";
     assert_ok(rllc_store_put_checkpoint(s, &c));
+    c.step = 4;
+    c.path = rllc_intern_printf("%s-other/model.safetensors", folder); /* begins alike, but is not inside */
+    assert_ok(rllc_store_put_checkpoint(s, &c));
     assert_ok(rllc_store_checkpoints(s, &list, &n));
+    assert_string_equal(list[4].path, c.path);
     assert_string_equal(list[0].path, "checkpoints/step0/model.safetensors");
     assert_string_equal(list[1].path, "other.safetensors");
     assert_string_equal(list[2].path, "/elsewhere/model.safetensors");
@@ -441,6 +445,16 @@ static void test_transactions_nest(void **state) {
     rllc_store_close(reader);
     assert_ok(rllc_store_commit(s));
     assert_true(has_meta(s, "outer") && has_meta(s, "inner") && !has_meta(s, "undone") && !has_meta(s, "undone too"));
+    assert_ok(rllc_store_begin(s));
+    assert_ok(rllc_store_begin(s));
+    assert_ok(rllc_store_set_meta(s, "between", "1"));
+    assert_ok(rllc_store_begin(s));
+    assert_ok(rllc_store_set_meta(s, "innermost", "1"));
+    rllc_store_rollback(s);
+    assert_true(has_meta(s, "between") && !has_meta(s, "innermost"));
+    rllc_store_rollback(s); /* the second undoes its own level, not that of the first again */
+    assert_ok(rllc_store_commit(s));
+    assert_false(has_meta(s, "between"));
     assert_ok(rllc_store_begin(s));
     assert_ok(rllc_store_set_meta(s, "never", "1"));
     rllc_store_rollback(s);

@@ -446,6 +446,35 @@ static void test_writers_create_one_store_together(void **state) {
     }
 }
 
+/* The same, made certain: while one makes the tables, another has already seen the empty file and waits. */
+static void test_the_second_to_create_finds_the_first(void **state) {
+    const char *path = scratch_path(state, "late.db"), *model = scratch_path(state, "model.db");
+    rllc_store_close(open_store(model, RLLC_STORE_WRITE));
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe(ends), 0);
+    const pid_t first = fork();
+    if (first == 0) {
+        sqlite3 *db = NULL;
+        char *sql =
+            sqlite3_mprintf("ATTACH %Q AS other; BEGIN IMMEDIATE; CREATE TABLE meta AS SELECT * FROM other.meta;"
+                            "PRAGMA application_id=%d; PRAGMA user_version=1",
+                            model, 0x724C4C43);
+        NEED(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK);
+        NEED(write(ends[1], "x", 1) == 1);
+        usleep(300000);
+        NEED(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK);
+        _exit(0);
+    }
+    assert_int_equal(read(ends[0], &byte, 1), 1);
+    rllc_store_close(open_store(path, RLLC_STORE_WRITE));
+    int status = 0;
+    assert_int_equal(waitpid(first, &status, 0), first);
+    assert_int_equal(status, 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* ---- kill -9 --------------------------------------------------------------------------------------------- */
 
 /* Killed with half of a transaction on the disk: the journal is rolled back, by a reader as well. */
@@ -502,10 +531,15 @@ static void test_kill_leaves_the_last_commit(void **state) {
         const pid_t child = fork();
         if (child == 0) commit_until_killed(path, cell.id, ends[1]);
         close(ends[1]);
-        const struct timespec wait = {0, (long)(next_random(&seed) % 60000000)};
+        /* after some commits, and then at any moment */
+        int64_t reported = 0;
+        for (uint64_t m = next_random(&seed) % 3; m > 0; m--) {
+            assert_int_equal(read(ends[0], &reported, sizeof reported), sizeof reported);
+            last = reported;
+        }
+        const struct timespec wait = {0, (long)(next_random(&seed) % 30000000)};
         nanosleep(&wait, NULL);
         end(child);
-        int64_t reported = 0;
         while (read(ends[0], &reported, sizeof reported) == sizeof reported) last = reported;
         close(ends[0]);
         in_transaction += rllc_file_exists(scratch_path(state, "killed.db-journal"));
@@ -566,6 +600,7 @@ int main(void) {
         cmocka_unit_test(test_locked_store_is_told_after_the_wait),
         cmocka_unit_test(test_writers_lose_nothing),
         cmocka_unit_test(test_writers_create_one_store_together),
+        cmocka_unit_test(test_the_second_to_create_finds_the_first),
         cmocka_unit_test(test_journal_of_a_killed_writer_is_rolled_back),
         cmocka_unit_test(test_kill_leaves_the_last_commit),
         cmocka_unit_test(test_close_gives_the_weights_of_ended_chains_back),

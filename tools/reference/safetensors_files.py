@@ -33,7 +33,7 @@ def main(folder):
     safetensors.torch.save_file(all_types, f"{folder}/all_types.safetensors", metadata={"format": "pt"})
 
     shapes = {"scalar": (), "one": (1,), "empty": (0,), "empty matrix": (3, 0, 2), "matrix": (2, 3), "cube": (2, 2, 2),
-              "é\n\t\"\\/\x01\x7f\u2028\U0001F600": (1, 4), "": (2,), "blocks.0.attn.W_Q": (2, 4, 3)}
+              "é\n\t\"\\/\x01\x1b\x7f\u2028\U0001F600": (1, 4), "": (2,), "blocks.0.attn.W_Q": (2, 4, 3)}
     tensors = {name: values(int(torch.tensor(shape).prod()) if shape else 1, torch.float32).reshape(shape)
                for name, shape in shapes.items()}
     metadata = {"format": "np", "note": "é\n\"\\\x02/", "a": "", "rllc.step": "12"}
