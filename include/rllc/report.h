@@ -15,6 +15,8 @@ extern "C" {
 typedef struct rllc_report_context {
     rllc_store *store;
     const char *folder; /* for .svg, .csv, .gp */
+    rllc_status *undrawn; /* the first failure of gnuplot: a figure goes on, so that all its data are written */
+    rllc_string *why;     /* its detail */
 } rllc_report_context;
 
 /** A figure of the report: a constant in its own file, listed in figures.def. */

@@ -60,8 +60,10 @@ static void linear_ticks(rllc_plot_axis *a, int target) {
         double value = (first + i) * step;
         char text[24];
         if (fabs(value) < 1e-9 * step) value = 0.0;
-        if (fabs(value) >= 1e6 || decimals > 5) snprintf(text, sizeof text, "%.6g", value);
-        else snprintf(text, sizeof text, "%.*f", decimals, value);
+        if (fabs(value) >= 1e6 || decimals > 5)
+            snprintf(text, sizeof text, "%.6g", value);
+        else
+            snprintf(text, sizeof text, "%.*f", decimals, value);
         add_tick(a, value, text);
     }
     if (a->n < 2 && target < 16) linear_ticks(a, 2 * target);
@@ -129,7 +131,9 @@ void rllc_plot_axes(const rllc_panel *p, int x_target, int y_target, rllc_plot_a
     } else {
         pad_y(y, y_range[0], y_range[1]);
     }
-    if (p->log_x) log_ticks(x, x_target);
-    else linear_ticks(x, x_target);
+    if (p->log_x)
+        log_ticks(x, x_target);
+    else
+        linear_ticks(x, x_target);
     linear_ticks(y, y_target);
 }

@@ -9,8 +9,10 @@ static rllc_status check_name(const char *name) {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     size_t n = name ? strlen(name) : 0;
     if (n == 0 || n > 200 || *name == '.' || *name == '-' || strspn(name, allowed) != n)
-        return rllc_fail(RLLC_EINPUT, "figure name \"%s\": expected 1 to 200 of A-Z a-z 0-9 . _ -, "
-                                      "not beginning with . or -", name ? name : "");
+        return rllc_fail(RLLC_EINPUT,
+                         "figure name \"%s\": expected 1 to 200 of A-Z a-z 0-9 . _ -, "
+                         "not beginning with . or -",
+                         name ? name : "");
     return RLLC_OK;
 }
 
@@ -23,8 +25,9 @@ static rllc_status check_panel(const rllc_figure *f, int64_t number) {
         const rllc_series *s = &p->series[i];
         for (int64_t k = 0; p->log_x && k < s->n; k++)
             if (s->x[k] < 0.0)
-                return rllc_fail(RLLC_EINPUT, "figure %s, panel %lld, series \"%s\": x = %g cannot stand on a log axis "
-                                              "of steps, expected x >= 0",
+                return rllc_fail(RLLC_EINPUT,
+                                 "figure %s, panel %lld, series \"%s\": x = %g cannot stand on a log axis "
+                                 "of steps, expected x >= 0",
                                  f->name, (long long)number + 1, s->label ? s->label : "", s->x[k]);
     }
     return RLLC_OK;

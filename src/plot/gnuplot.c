@@ -93,8 +93,10 @@ rllc_status rllc_plot_gnuplot(const char *script_path, rllc_string *svg) {
     if (error) {
         pid = -1;
         status = error == ENOENT || error == EACCES || error == ENOTDIR
-                     ? rllc_fail(RLLC_EUNSUPPORTED, "gnuplot is not installed, so %s was not drawn: "
-                                                    "apt-get install gnuplot-nox, then run again", script_path)
+                     ? rllc_fail(RLLC_EUNSUPPORTED,
+                                 "gnuplot is not installed, so %s was not drawn: "
+                                 "apt-get install gnuplot-nox, then run again",
+                                 script_path)
                      : rllc_fail(RLLC_EIO, "cannot start gnuplot: %s", strerror(error));
         goto done;
     }

@@ -7,7 +7,8 @@
 /* ---- style ----------------------------------------------------------------------------------------------- */
 
 enum { RLLC_PLOT_COLORS = 8 };
-/** Colour, marker (gnuplot point type) and dash of a palette index: beyond 8 the colours come again with other dashes. */
+/** Colour, marker (gnuplot point type) and dash of a palette index: beyond 8 the colours come again with other dashes.
+ */
 const char *rllc_plot_color(int index);
 int rllc_plot_marker(int index);
 const char *rllc_plot_dash(int index);
@@ -16,8 +17,6 @@ const char *rllc_plot_dash(int index);
 
 /** Appends the text as a gnuplot string that is drawn literally; what XML cannot hold becomes a blank or U+FFFD. */
 rllc_status rllc_plot_add_quoted(rllc_string *out, const char *text) RLLC_MUST_USE;
-/** Appends the text with XML's special characters as entities, made harmless in the same way. */
-rllc_status rllc_plot_add_escaped(rllc_string *out, const char *text) RLLC_MUST_USE;
 /** Width of the text in a sans-serif font of this size, px; an estimate, rather wide than narrow. */
 double rllc_plot_text_width(const char *text, double font);
 /** Appends the text, cut with an ellipsis if it is wider than `width` px. */
@@ -56,10 +55,10 @@ typedef struct rllc_plot_label {
 typedef struct rllc_plot_frame {
     double left, right, top, bottom; /* of the axes, px from the top left */
     rllc_plot_axis x, y;
-    double room;               /* for a curve's name beside the axes, px */
-    double y_title;            /* middle of the y axis' name, px from the left */
-    bool x_titled, y_titled;   /* whether the axis' name is written here (else at a neighbour) */
-    rllc_plot_label *labels;   /* empty when there is a legend */
+    double room;             /* for a curve's name beside the axes, px */
+    double y_title;          /* middle of the y axis' name, px from the left */
+    bool x_titled, y_titled; /* whether the axis' name is written here (else at a neighbour) */
+    rllc_plot_label *labels; /* empty when there is a legend */
     int64_t n_labels;
 } rllc_plot_frame;
 
@@ -70,16 +69,16 @@ typedef struct rllc_plot_key {
 } rllc_plot_key;
 
 typedef struct rllc_plot_layout {
-    double width, height;  /* px */
-    double font, small;    /* px: names and ticks; caption */
-    double line;           /* width of curves, px */
+    double width, height; /* px */
+    double font, small;   /* px: names and ticks; caption */
+    double line;          /* width of curves, px */
     int columns, rows;
     rllc_plot_frame *frames; /* [figure->n] */
     rllc_plot_label *labels; /* of all frames */
     double *scratch;         /* [series in all] */
     rllc_plot_key *keys;
     int64_t n_keys;
-    rllc_string caption;     /* wrapped */
+    rllc_string caption; /* wrapped */
     int caption_lines;
 } rllc_plot_layout;
 
@@ -96,7 +95,8 @@ void rllc_plot_spread(double *at, int64_t n, double gap, double low, double high
 rllc_status rllc_plot_csv(const rllc_figure *f, rllc_string *out) RLLC_MUST_USE;
 /** The script: its data inside, it writes the SVG on standard output. */
 rllc_status rllc_plot_script(const rllc_figure *f, const rllc_plot_layout *l, rllc_string *out) RLLC_MUST_USE;
-/** Runs gnuplot on a script file. RLLC_EUNSUPPORTED if there is no gnuplot, RLLC_EFAIL with what it said if it fails. */
+/** Runs gnuplot on a script file. RLLC_EUNSUPPORTED if there is no gnuplot, RLLC_EFAIL with what it said if it fails.
+ */
 rllc_status rllc_plot_gnuplot(const char *script_path, rllc_string *svg) RLLC_MUST_USE;
 /** gnuplot's SVG made fit to stand with others in one page: named, described, ids of its own. */
 rllc_status rllc_plot_svg_clean(const rllc_figure *f, const rllc_plot_layout *l, const rllc_string *raw,

@@ -124,17 +124,18 @@ static bool same_text(const char *a, const char *b) {
 
 /* Room around the axes of one panel, px, and what panels share. */
 typedef struct margins {
-    double start;              /* left edge of the first cell: after a shared y title */
-    double cell;               /* width of a cell */
-    double left, right;        /* inside a cell: own y title and tick labels; names of curves */
-    double above, below;       /* panel title; tick labels and own x title */
-    bool x_shared, y_shared;   /* every panel's axis has the same name: it stands at the page's edge only */
+    double start;            /* left edge of the first cell: after a shared y title */
+    double cell;             /* width of a cell */
+    double left, right;      /* inside a cell: own y title and tick labels; names of curves */
+    double above, below;     /* panel title; tick labels and own x title */
+    bool x_shared, y_shared; /* every panel's axis has the same name: it stands at the page's edge only */
 } margins;
 
 static bool same_axis_names(const rllc_figure *f, bool of_x) {
     for (int64_t p = 1; p < f->n; p++)
         if (!same_text(of_x ? f->panels[p].x_label : f->panels[p].y_label,
-                       of_x ? f->panels[0].x_label : f->panels[0].y_label)) return false;
+                       of_x ? f->panels[0].x_label : f->panels[0].y_label))
+            return false;
     return true;
 }
 
@@ -172,7 +173,7 @@ static margins measure(const rllc_plot_layout *l, const rllc_figure *f) {
 }
 
 static void place_panels(rllc_plot_layout *l, const rllc_figure *f, double height) {
-    int y_ticks = (int)(height / 45.0);
+    int y_ticks = height < 160.0 ? 3 : (int)(height / 52.0);
     for (int64_t p = 0; p < f->n; p++) /* the widths of y labels decide the width of the axes, which decides x ticks */
         rllc_plot_axes(&f->panels[p], 1, y_ticks, &l->frames[p].x, &l->frames[p].y);
     margins m = measure(l, f);
@@ -215,6 +216,7 @@ rllc_status rllc_plot_layout_init(rllc_plot_layout *l, const rllc_figure *f) {
     l->small = 12.0;
     l->line = l->columns < 3 ? 2.0 : l->columns == 3 ? 1.6 : 1.2;
     double height = heights[l->columns < 4 ? l->columns - 1 : 3];
+    if (l->rows > 2 && l->columns < 4) height *= 0.72; /* a long page of large panels */
     for (int64_t p = 0; p < f->n; p++) n_series += f->panels[p].n;
     RLLC_TRY(rllc_alloc(&l->frames, f->n, sizeof *l->frames));
     RLLC_TRY(rllc_alloc(&l->labels, n_series, sizeof *l->labels));

@@ -138,7 +138,8 @@ done:
     return status;
 }
 
-static rllc_status add_frame(rllc_string *out, const rllc_plot_layout *l, const rllc_panel *p, const rllc_plot_frame *f) {
+static rllc_status add_frame(rllc_string *out, const rllc_plot_layout *l, const rllc_panel *p,
+                             const rllc_plot_frame *f) {
     rllc_status status = RLLC_OK;
     double title = l->font < 14.0 ? l->font : l->font + 1.0, middle = 0.5 * (f->left + f->right);
     RLLC_TRY(add_number(out, "set lmargin at screen ", fraction(f->left, l->width)));
@@ -155,10 +156,12 @@ static rllc_status add_frame(rllc_string *out, const rllc_plot_layout *l, const 
         RLLC_TRY(rllc_string_add(out, "set label "));
         RLLC_TRY(rllc_plot_add_quoted(out, p->y_label));
         RLLC_TRY(add_screen(out, l, " at screen ", f->y_title, 0.5 * (f->top + f->bottom)));
-        RLLC_TRY(rllc_string_printf(out, " center rotate by 90 font 'Arial,%d' textcolor rgb '#222222'\n", (int)l->font));
+        RLLC_TRY(
+            rllc_string_printf(out, " center rotate by 90 font 'Arial,%d' textcolor rgb '#222222'\n", (int)l->font));
     }
     if (f->y.low < 0.0 && f->y.high > 0.0)
-        RLLC_TRY(rllc_string_add(out, "set arrow from graph 0,first 0 to graph 1,first 0 nohead back lc rgb '#999999'\n"));
+        RLLC_TRY(rllc_string_add(out, "set arrow from graph 0,first 0 to graph 1,first 0 nohead back lc rgb "
+                                      "'#999999'\n"));
     for (int64_t i = 0; i < f->n_labels; i++) RLLC_TRY(add_label(out, l, f, &f->labels[i]));
 done:
     return status;

@@ -11,8 +11,8 @@ typedef struct cleaner {
     const rllc_plot_layout *layout;
     const char *at, *end; /* what is left to read */
     rllc_string *out;
-    int64_t drawn;        /* plots met so far */
-    bool titled;          /* the document's own <title> is behind us */
+    int64_t drawn; /* plots met so far */
+    bool titled;   /* the document's own <title> is behind us */
 } cleaner;
 
 static bool starts(const char *at, const char *end, const char *word) {
@@ -23,13 +23,14 @@ static bool starts(const char *at, const char *end, const char *word) {
 static rllc_status add_head(cleaner *c) {
     rllc_status status = RLLC_OK;
     RLLC_TRY(rllc_string_printf(c->out,
-                                "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\" "
+                                "<svg xmlns=\"http://www.w3.org/2000/svg\" "
+                                "xmlns:xlink=\"http://www.w3.org/1999/xlink\" "
                                 "role=\"img\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n<title>",
                                 (int)c->layout->width, (int)c->layout->height, (int)c->layout->width,
                                 (int)c->layout->height));
-    RLLC_TRY(rllc_plot_add_escaped(c->out, c->figure->name));
+    RLLC_TRY(rllc_markup_escape(c->out, c->figure->name));
     RLLC_TRY(rllc_string_add(c->out, "</title>\n<desc>"));
-    RLLC_TRY(rllc_plot_add_escaped(c->out, c->figure->caption));
+    RLLC_TRY(rllc_markup_escape(c->out, c->figure->caption));
     RLLC_TRY(rllc_string_add(c->out, "</desc>\n"));
 done:
     return status;
@@ -52,7 +53,7 @@ static rllc_status replace_title(cleaner *c) {
     const rllc_series *s = rllc_plot_drawn(c->figure, c->drawn++);
     if (!s || !s->label || !*s->label) return RLLC_OK;
     RLLC_TRY(rllc_string_add(c->out, "<title>"));
-    RLLC_TRY(rllc_plot_add_escaped(c->out, s->label));
+    RLLC_TRY(rllc_markup_escape(c->out, s->label));
     RLLC_TRY(rllc_string_add(c->out, "</title>"));
 done:
     return status;
@@ -128,8 +129,10 @@ rllc_status rllc_plot_svg_clean(const rllc_figure *f, const rllc_plot_layout *l,
             RLLC_TRY(clean_tag(&c));
         } else { /* text: gnuplot leaves '>' as it is */
             bool greater = *c.at == '>', blank = *c.at == '\n' && c.at + 1 < c.end && c.at[1] == '\n';
-            if (greater) RLLC_TRY(rllc_string_add(out, "&gt;"));
-            else if (!blank) RLLC_TRY(rllc_string_add_bytes(out, c.at, 1));
+            if (greater)
+                RLLC_TRY(rllc_string_add(out, "&gt;"));
+            else if (!blank)
+                RLLC_TRY(rllc_string_add_bytes(out, c.at, 1));
             c.at++;
         }
     }

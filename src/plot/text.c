@@ -13,7 +13,7 @@ static size_t next_character(const char *s, size_t n, const char **instead) {
     }
     for (size_t length = 2; length <= 4 && length <= n; length++) {
         if (!rllc_utf8_valid(s, length, NULL)) continue;
-        bool c1 = c == 0xC2 && (unsigned char)s[1] < 0xA0;               /* U+0080..9F: control characters */
+        bool c1 = c == 0xC2 && (unsigned char)s[1] < 0xA0; /* U+0080..9F: control characters */
         bool none = length == 3 && c == 0xEF && (unsigned char)s[1] == 0xBF && (unsigned char)s[2] >= 0xBE;
         if (c1) *instead = " ";
         if (none) *instead = "\xEF\xBF\xBD"; /* U+FFFE and U+FFFF are not XML characters */
@@ -58,7 +58,7 @@ rllc_status rllc_plot_add_quoted(rllc_string *out, const char *text) {
     return status == RLLC_OK ? rllc_string_add(out, "'") : status;
 }
 
-rllc_status rllc_plot_add_escaped(rllc_string *out, const char *text) {
+rllc_status rllc_markup_escape(rllc_string *out, const char *text) {
     return add_text(out, text, replace_markup);
 }
 

@@ -18,10 +18,10 @@
 
 #include "rllc/base.h"
 
-#define assert_ok(call)                                                                                     \
-    do {                                                                                                    \
-        rllc_status ok_status = (call);                                                                     \
-        if (ok_status != RLLC_OK) fail_msg("%s: %s", rllc_status_sentence(ok_status), rllc_error_detail()); \
+#define assert_ok(call)                                                                                                \
+    do {                                                                                                               \
+        rllc_status ok_status = (call);                                                                                \
+        if (ok_status != RLLC_OK) fail_msg("%s: %s", rllc_status_sentence(ok_status), rllc_error_detail());            \
     } while (0)
 
 /* Markup, gnuplot's own language, a shell's, quotes, broken UTF-8, a control character, the end of a CDATA section. */
@@ -46,7 +46,7 @@ static inline int drop_scratch(void **state) {
 
 /* A whole file as a string; free with free. NULL if there is none. */
 static inline char *read_text(const char *folder, const char *name) {
-    char path[512];
+    char path[2048];
     rllc_mapping m;
     snprintf(path, sizeof path, "%s/%s", folder, name);
     if (rllc_mapping_open(&m, path) != RLLC_OK) return NULL;
@@ -141,8 +141,7 @@ static inline bool xml_tag(xml_reader *x) {
 }
 
 static inline bool xml_document(xml_reader *x) {
-    if (strncmp(x->at, "<?xml", 5) == 0 || strncmp(x->at, "<!DOCTYPE html>", 15) == 0)
-        x->at = strchr(x->at, '>') + 1;
+    if (strncmp(x->at, "<?xml", 5) == 0 || strncmp(x->at, "<!DOCTYPE html>", 15) == 0) x->at = strchr(x->at, '>') + 1;
     while (*x->at) {
         if (*x->at == '<') {
             if (!xml_tag(x)) return false;

@@ -119,7 +119,8 @@ static void test_names_keep_their_distance_and_move_least(void **state) {
                 for (int sign = -1; sign <= 1; sign += 2) {
                     memcpy(moved, at, sizeof at);
                     for (int i = first; i <= last; i++) moved[i] += sign * 1e-3;
-                    if (feasible(moved, n, gap, low, high)) assert_true(cost(moved, wanted, n) > cost(at, wanted, n) - 1e-9);
+                    if (feasible(moved, n, gap, low, high))
+                        assert_true(cost(moved, wanted, n) > cost(at, wanted, n) - 1e-9);
                 }
     }
 }
@@ -133,9 +134,13 @@ static void test_too_many_names_share_the_height(void **state) {
 
 static void test_names_stay_on_the_page_in_order_of_their_curves(void **state) {
     static const double x[2] = {0, 100}, y[3][2] = {{0, 5.00}, {0, 5.01}, {0, 1}};
-    rllc_series s[3] = {{.label = "low", .n = 2, .x = x, .y = y[0]}, {.label = "high", .n = 2, .x = x, .y = y[1]},
-                        {.label = "a name that is much longer than the room that there is beside the axes of this panel",
-                         .n = 2, .x = x, .y = y[2]}};
+    rllc_series s[3] = {
+        {.label = "low", .n = 2, .x = x, .y = y[0]},
+        {.label = "high", .n = 2, .x = x, .y = y[1]},
+        {.label = "a name that is much longer than the room that there is beside the axes of this panel",
+         .n = 2,
+         .x = x,
+         .y = y[2]}};
     rllc_panel p = {.series = s, .n = 3};
     rllc_figure f = {.name = "f", .panels = &p, .n = 1};
     rllc_plot_layout l;
@@ -182,8 +187,9 @@ static void test_panels_do_not_overlap(void **state) {
 /* ---- text ------------------------------------------------------------------------------------------------ */
 
 static void test_wrapping_keeps_the_words(void **state) {
-    const char *text = "some words of different lengths, then_one_that_is_far_too_long_for_any_line_of_this_width, \xCE\xBB"
-                       "\xCE\xBB\xCE\xBB\xCE\xBB and an end";
+    const char *text =
+        "some words of different lengths, then_one_that_is_far_too_long_for_any_line_of_this_width, \xCE\xBB"
+        "\xCE\xBB\xCE\xBB\xCE\xBB and an end";
     (void)state;
     for (double width = 20; width < 700; width += 13) {
         rllc_string out = {0}, bare = {0};
@@ -218,7 +224,7 @@ static void test_quotes_are_doubled_and_bytes_made_harmless(void **state) {
     assert_ok(rllc_plot_add_quoted(&out, NULL));
     assert_string_equal(out.data, "''");
     rllc_string_clear(&out);
-    assert_ok(rllc_plot_add_escaped(&out, "<a href=\"'\">&amp;"));
+    assert_ok(rllc_markup_escape(&out, "<a href=\"'\">&amp;"));
     assert_string_equal(out.data, "&lt;a href=&quot;&#39;&quot;&gt;&amp;amp;");
     rllc_string_release(&out);
 }

@@ -92,7 +92,7 @@ static void test_svg_is_well_formed_and_literal(void **state) {
     const char *first = strstr(svg, shown);
     assert_non_null(first);
     assert_non_null(strstr(svg, ">no data</text>"));
-    assert_non_null(strstr(svg, "<title>0:3</title>"));     /* tooltips of band and curve */
+    assert_non_null(strstr(svg, "<title>0:3</title>")); /* tooltips of band and curve */
     assert_non_null(strstr(svg, "<title>second, line</title>"));
     assert_null(strstr(svg, "gnuplot_plot"));
     assert_null(strstr(svg, "GNUPLOT"));
@@ -253,8 +253,9 @@ static rllc_status draw_with(void **state, const char *program) {
 }
 
 static void test_gnuplot_failure_is_told_in_its_words(void **state) {
-    assert_int_equal(draw_with(state, "#!/bin/sh\necho >&2; echo '   ^' >&2; echo 'line 7: undefined thing' >&2; exit 3\n"),
-                     RLLC_EFAIL);
+    assert_int_equal(
+        draw_with(state, "#!/bin/sh\necho >&2; echo '   ^' >&2; echo 'line 7: undefined thing' >&2; exit 3\n"),
+        RLLC_EFAIL);
     assert_non_null(strstr(rllc_error_detail(), "line 7: undefined thing"));
     assert_non_null(strstr(rllc_error_detail(), "exit code 3"));
     assert_null(strchr(rllc_error_detail(), '\n'));
@@ -265,7 +266,8 @@ static void test_gnuplot_failure_is_told_in_its_words(void **state) {
     assert_false(exists(state, "a_figure-1.svg"));
     /* More on stderr than a pipe holds, before and after the picture: neither side may wait for ever. */
     assert_int_equal(draw_with(state, "#!/bin/sh\nhead -c 300000 /dev/zero | tr '\\0' x >&2\n"
-                                      "head -c 300000 /dev/zero | tr '\\0' ' '\necho '<svg></svg>'\n"), RLLC_OK);
+                                      "head -c 300000 /dev/zero | tr '\\0' ' '\necho '<svg></svg>'\n"),
+                     RLLC_OK);
     assert_true(exists(state, "a_figure-1.svg"));
 }
 
@@ -312,8 +314,10 @@ static void test_many_curves_and_odd_numbers_are_drawn(void **state) {
     wide.n = level.n = N;
     wide.y = huge;
     level.y = flat;
-    rllc_panel p[] = {{.log_x = true, .series = s, .n = CURVES}, {.series = &single, .n = 1},
-                      {.series = &wide, .n = 1}, {.log_x = true, .series = &level, .n = 1}};
+    rllc_panel p[] = {{.log_x = true, .series = s, .n = CURVES},
+                      {.series = &single, .n = 1},
+                      {.series = &wide, .n = 1},
+                      {.log_x = true, .series = &level, .n = 1}};
     rllc_figure f = {.name = "many", .panels = p, .n = 4, .columns = 2};
     assert_ok(rllc_figure_draw(&f, *state));
     char *svg = read_text(*state, "many.svg");
