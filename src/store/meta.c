@@ -58,6 +58,30 @@ done:
     return status;
 }
 
+/* Appends the one text of a statement's first row; RLLC_ENOTFOUND with "the store has no <what>" if there is none. */
+static rllc_status get_text(rllc_store *s, int which, rllc_store_value key, const char *what, rllc_string *out) {
+    rllc_status status = RLLC_OK;
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    RLLC_TRY(rllc_store_query(s, which, &key, 1, &statement));
+    RLLC_TRY(rllc_store_next(s, statement, &row));
+    if (row) {
+        const char *text = (const char *)sqlite3_column_text(statement, 0);
+        RLLC_TRY(rllc_string_add(out, text ? text : ""));
+    } else {
+        status = rllc_fail(RLLC_ENOTFOUND, "%s: the store has no %s", s->path, what);
+    }
+done:
+    sqlite3_reset(statement);
+    return status;
+}
+
+rllc_status rllc_store_get_provenance(rllc_store *s, int64_t id, rllc_string *out) {
+    char what[48];
+    snprintf(what, sizeof what, "provenance %lld", (long long)id);
+    return get_text(s, RLLC_SQL_GET_PROVENANCE, RLLC_INT(id), what, out);
+}
+
 /* Runs one writing statement in a transaction of its own. */
 static rllc_status write_one(rllc_store *s, int which, const rllc_store_value *values, int n) {
     const rllc_status status = rllc_store_begin(s);
@@ -69,20 +93,9 @@ rllc_status rllc_store_set_meta(rllc_store *s, const char *key, const char *valu
 }
 
 rllc_status rllc_store_get_meta(rllc_store *s, const char *key, rllc_string *out) {
-    rllc_status status = RLLC_OK;
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    RLLC_TRY(rllc_store_query(s, RLLC_SQL_GET_META, RLLC_VALUES(RLLC_STR(key)), &statement));
-    RLLC_TRY(rllc_store_next(s, statement, &row));
-    if (row) {
-        const char *text = (const char *)sqlite3_column_text(statement, 0);
-        RLLC_TRY(rllc_string_add(out, text ? text : ""));
-    } else {
-        status = rllc_fail(RLLC_ENOTFOUND, "%s: the store has no '%s'", s->path, key);
-    }
-done:
-    sqlite3_reset(statement);
-    return status;
+    char what[128];
+    snprintf(what, sizeof what, "'%.100s'", key);
+    return get_text(s, RLLC_SQL_GET_META, RLLC_STR(key), what, out);
 }
 
 rllc_status rllc_store_stage_done(rllc_store *s, const char *stage, const char *input_hash) {

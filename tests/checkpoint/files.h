@@ -8,6 +8,12 @@
 #include "base/helpers.h"
 #include "rllc/checkpoint.h"
 
+/* Pieces of headers: an entry, a file of one or two tensors, two floats in place. */
+#define ENTRY(type, shape, offsets) "{\"dtype\":\"" type "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
+#define ONE(type, shape, offsets) "{\"a\":" ENTRY(type, shape, offsets) "}"
+#define TWO(first, second) "{\"a\":" first ",\"b\":" second "}"
+#define F32x2(begin, end) ENTRY("F32", "[2]", "[" #begin "," #end "]")
+
 /** Writes bytes to a file without syncing (thousands of files are written). */
 static inline void put_file(const char *path, const void *bytes, size_t n) {
     unlink(path); /* ext4 flushes a file that is written over */

@@ -10,6 +10,12 @@
 /** The same number, or both NaN. */
 #define assert_same_real(a, b) assert_true((a) == (b) || (isnan(a) && isnan(b)))
 
+/** A new path in the scratch folder. */
+static inline const char *fresh(void **state) {
+    static int n;
+    return rllc_intern_printf("%s/%d.db", (const char *)*state, n++);
+}
+
 static inline rllc_store *open_store(const char *path, int mode) {
     rllc_store *s = NULL;
     assert_ok(rllc_store_open(&s, path, mode));
