@@ -16,8 +16,10 @@ static rllc_status read_ids(const char *line, size_t n, rllc_ids *ids) {
         bool ended = at == n || line[at] == ' ' || line[at] == '\t' || line[at] == '\r';
         if (at == begin || !ended || id > INT32_MAX) {
             int shown = (int)(n - begin < 20 ? n - begin : 20);
-            return rllc_fail(RLLC_EINPUT, "byte %zu: '%.*s' does not begin with a token id; expected numbers with blanks between them",
-                             begin, shown, line + begin);
+            return rllc_fail(
+                RLLC_EINPUT,
+                "byte %zu: '%.*s' does not begin with a token id; expected numbers with blanks between them", begin,
+                shown, line + begin);
         }
         rllc_status status = rllc_ids_add(ids, (int32_t)id);
         if (status != RLLC_OK) return status;
@@ -25,16 +27,18 @@ static rllc_status read_ids(const char *line, size_t n, rllc_ids *ids) {
     return RLLC_OK;
 }
 
-static rllc_status decode_line(const rllc_tokenizer *t, const char *line, size_t n, rllc_string *text, rllc_json **value,
-                               int64_t *tokens) {
+static rllc_status decode_line(const rllc_tokenizer *t, const char *line, size_t n, rllc_string *text,
+                               rllc_json **value, int64_t *tokens) {
     rllc_status status = RLLC_OK;
     rllc_ids ids = {0};
     RLLC_TRY(read_ids(line, n, &ids));
     RLLC_TRY(rllc_tokenizer_decode(t, ids.data, ids.n, text));
     *tokens += ids.n;
     if (!value) goto done;
-    if (!rllc_utf8_valid(rllc_string_text(text), text->length, NULL) || memchr(rllc_string_text(text), '\0', text->length)) {
-        status = rllc_fail(RLLC_EUNSUPPORTED, "the tokens are bytes that JSON cannot hold (no UTF-8, or NUL); leave out --json");
+    if (!rllc_utf8_valid(rllc_string_text(text), text->length, NULL) ||
+        memchr(rllc_string_text(text), '\0', text->length)) {
+        status = rllc_fail(RLLC_EUNSUPPORTED,
+                           "the tokens are bytes that JSON cannot hold (no UTF-8, or NUL); leave out --json");
         goto done;
     }
     *value = rllc_json_string(rllc_string_text(text));

@@ -13,8 +13,8 @@ static rllc_status add_id(rllc_string *out, int32_t id) {
     return rllc_string_add_bytes(out, digits + at, sizeof digits - at);
 }
 
-static rllc_status encode_line(const rllc_tokenizer *t, const char *line, size_t n, rllc_string *text, rllc_json **value,
-                               int64_t *tokens) {
+static rllc_status encode_line(const rllc_tokenizer *t, const char *line, size_t n, rllc_string *text,
+                               rllc_json **value, int64_t *tokens) {
     rllc_status status = RLLC_OK;
     rllc_ids ids = {0};
     RLLC_TRY(rllc_tokenizer_encode(t, line, n, &ids));
@@ -35,13 +35,13 @@ static rllc_status encode_main(int argc, const char *const *argv) {
 
 static const rllc_option_table *const tables[] = {&rllc_lines_option_table, NULL};
 
-const rllc_command rllc_command_encode = {
-    .name = "encode",
-    .summary = "text on stdin to token ids, one line a line",
-    .usage = "rllc encode --tokenizer PATH < text",
-    .examples = "# the ids of a sentence, with the tokenizer of a corpus\n"
-                "echo 'Once upon a time' | rllc encode --tokenizer corpus\n"
-                "# with Hugging Face's files\n"
-                "rllc encode --tokenizer gpt2/tokenizer.json < lines.txt > ids.txt\n",
-    .tables = tables,
-    .main = encode_main};
+const rllc_command rllc_command_encode = {.name = "encode",
+                                          .summary = "text on stdin to token ids, one line a line",
+                                          .usage = "rllc encode --tokenizer PATH < text",
+                                          .examples =
+                                              "# the ids of a sentence, with the tokenizer of a corpus\n"
+                                              "echo 'Once upon a time' | rllc encode --tokenizer corpus\n"
+                                              "# with Hugging Face's files\n"
+                                              "rllc encode --tokenizer gpt2/tokenizer.json < lines.txt > ids.txt\n",
+                                          .tables = tables,
+                                          .main = encode_main};

@@ -9,7 +9,8 @@ static const rllc_option options[] = {
     RLLC_OPTION(rllc_lines_options, tokenizer, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
                 "tokenizer.json, vocab.json (with merges.txt beside it), or a folder that holds them"),
 };
-const rllc_option_table rllc_lines_option_table = {"lines", "which tokenizer", options, sizeof options / sizeof options[0]};
+const rllc_option_table rllc_lines_option_table = {"lines", "which tokenizer", options,
+                                                   sizeof options / sizeof options[0]};
 
 typedef struct lines {
     const rllc_lines_job *job;
@@ -44,7 +45,8 @@ static rllc_status convert_all(lines *l) {
         if (line[n - 1] == '\n') n--;
         RLLC_TRY(convert_line(l, line, (size_t)n));
     }
-    if (errno == ENOMEM) status = rllc_fail(RLLC_ENOMEM, "standard input, line %lld: no memory for it", (long long)l->n + 1);
+    if (errno == ENOMEM)
+        status = rllc_fail(RLLC_ENOMEM, "standard input, line %lld: no memory for it", (long long)l->n + 1);
     if (ferror(stdin)) status = rllc_fail(RLLC_EIO, "standard input: reading failed: %s", strerror(errno));
     if (status == RLLC_OK && fflush(stdout) == EOF) {
         status = rllc_fail(RLLC_EIO, "standard output: writing failed: %s", strerror(errno));

@@ -14,8 +14,9 @@ typedef struct tokenize_options {
 } tokenize_options;
 
 static const rllc_option options[] = {
-    RLLC_OPTION(tokenize_options, output, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "folder",
-                "where train.npy, validation.npy, sampling.npy, analysis.npy, corpus.json and tokenizer.json go (also -o)"),
+    RLLC_OPTION(
+        tokenize_options, output, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "folder",
+        "where train.npy, validation.npy, sampling.npy, analysis.npy, corpus.json and tokenizer.json go (also -o)"),
     RLLC_OPTION(tokenize_options, tokenizer, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
                 "use this tokenizer; else one is trained on the training split"),
     RLLC_OPTION(tokenize_options, pack, RLLC_BOOLEAN, "true", RLLC_UNBOUNDED, NULL, "",
@@ -35,7 +36,7 @@ typedef struct request {
     rllc_packing_options packing;
 } request;
 
-/* ---- the command line ---------------------------------------------------------------------------------------- */
+/* ---- the command line -------------------------------------------------------------------------------------- */
 
 /* Positional arguments are sources, too. */
 static rllc_status join_sources(request *r, const char *const *positionals, int n) {
@@ -65,7 +66,8 @@ static rllc_status refuse_training_options(const rllc_bpe_options *bpe) {
     RLLC_TRY(rllc_json_print(a, 0, true, &given));
     RLLC_TRY(rllc_json_print(b, 0, true, &initial));
     if (strcmp(rllc_string_text(&given), rllc_string_text(&initial)) != 0) {
-        status = rllc_fail(RLLC_EUSAGE, "--tokenizer names a finished one: --vocab-size, --min-frequency, --special, --special-last "
+        status = rllc_fail(RLLC_EUSAGE,
+                           "--tokenizer names a finished one: --vocab-size, --min-frequency, --special, --special-last "
                            "and --train-bytes belong to training; leave them out, or leave out --tokenizer");
     }
 done:
@@ -80,16 +82,18 @@ static rllc_status parse(request *r, int argc, const char *const *argv) {
     rllc_status status = RLLC_OK;
     const char **positionals = NULL;
     int n = 0;
-    const rllc_option_binding bindings[] = {{&table, &r->o}, {&rllc_reader_option_table, &r->reader},
-                                            {&rllc_bpe_option_table, &r->bpe}, {&rllc_packing_option_table, &r->packing}};
+    const rllc_option_binding bindings[] = {{&table, &r->o},
+                                            {&rllc_reader_option_table, &r->reader},
+                                            {&rllc_bpe_option_table, &r->bpe},
+                                            {&rllc_packing_option_table, &r->packing}};
     for (int i = 0; i < 4; i++) rllc_options_default(bindings[i].table, bindings[i].object);
     RLLC_TRY(rllc_alloc(&positionals, argc + 1, sizeof *positionals));
     RLLC_TRY(rllc_cli_options(&rllc_command_tokenize, &r->common, bindings, 4, argc, argv, positionals, argc, &n));
     if (r->common.help) goto done;
     RLLC_TRY(join_sources(r, positionals, n));
     if (!r->reader.sources || !r->o.output) {
-        status = rllc_fail(RLLC_EUSAGE, "%s missing; usage: %s", r->reader.sources ? "--output FOLDER is" : "the text is",
-                           rllc_command_tokenize.usage);
+        status = rllc_fail(RLLC_EUSAGE, "%s missing; usage: %s",
+                           r->reader.sources ? "--output FOLDER is" : "the text is", rllc_command_tokenize.usage);
         goto done;
     }
     if (r->o.tokenizer && !r->o.pack) {
@@ -102,7 +106,7 @@ done:
     return status;
 }
 
-/* ---- standard input, which is read twice ------------------------------------------------------------------------ */
+/* ---- standard input, which is read twice ------------------------------------------------------------------- */
 
 static bool reads_stdin(const char *sources) {
     for (const char *at = sources; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
@@ -120,7 +124,8 @@ static rllc_status copy_stdin(int file) {
         if (n < 0) return rllc_fail(RLLC_EIO, "standard input: reading failed: %s", strerror(errno));
         for (ssize_t done = 0; done < n;) {
             ssize_t m = write(file, block + done, (size_t)(n - done));
-            if (m < 0 && errno != EINTR) return rllc_fail(RLLC_EIO, "keeping a copy of standard input failed: %s", strerror(errno));
+            if (m < 0 && errno != EINTR)
+                return rllc_fail(RLLC_EIO, "keeping a copy of standard input failed: %s", strerror(errno));
             if (m > 0) done += m;
         }
     }
@@ -144,7 +149,7 @@ static rllc_status make_stdin_seekable(const char *folder, off_t *start) {
     return status;
 }
 
-/* ---- the work --------------------------------------------------------------------------------------------------- */
+/* ---- the work ---------------------------------------------------------------------------------------------- */
 
 static rllc_status get_tokenizer(const request *r, const rllc_monitor *monitor, rllc_tokenizer **t) {
     rllc_status status = RLLC_OK;
@@ -174,8 +179,9 @@ static rllc_status print_splits(const rllc_json *splits) {
     for (int i = 0; i < RLLC_SPLITS; i++) {
         const rllc_json *s = rllc_json_get(splits, rllc_split_names[i]);
         printf("%-12s %12" PRId64 " %14" PRId64 " %14" PRId64 " %10" PRId64 "\n", rllc_split_names[i],
-               rllc_json_to_integer(rllc_json_get(s, "documents"), 0), rllc_json_to_integer(rllc_json_get(s, "bytes"), 0),
-               rllc_json_to_integer(rllc_json_get(s, "tokens"), 0), rllc_json_to_integer(rllc_json_get(s, "rows"), 0));
+               rllc_json_to_integer(rllc_json_get(s, "documents"), 0),
+               rllc_json_to_integer(rllc_json_get(s, "bytes"), 0), rllc_json_to_integer(rllc_json_get(s, "tokens"), 0),
+               rllc_json_to_integer(rllc_json_get(s, "rows"), 0));
     }
     if (fflush(stdout) == EOF || ferror(stdout)) return rllc_fail(RLLC_EIO, "standard output: writing failed");
     return RLLC_OK;
@@ -186,7 +192,8 @@ static rllc_status print_result(const request *r, const rllc_tokenizer *t, rllc_
     rllc_status status = RLLC_OK;
     rllc_json *j = rllc_json_object();
     if (!r->common.json) {
-        printf("%s: tokenizer of %" PRId64 " entries, BOS %d\n", r->o.output, rllc_tokenizer_size(t), rllc_tokenizer_bos(t));
+        printf("%s: tokenizer of %" PRId64 " entries, BOS %d\n", r->o.output, rllc_tokenizer_size(t),
+               rllc_tokenizer_bos(t));
         if (corpus) RLLC_TRY(print_splits(rllc_json_get(corpus, "splits")));
         goto done;
     }

@@ -4,7 +4,8 @@
 #include "data/bpe.h"
 
 rllc_status rllc_data_read_added(rllc_tokenizer *t, const rllc_json *list, const char *path) {
-    static const char *const known[] = {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special", NULL};
+    static const char *const known[] = {"id",     "content",    "single_word", "lstrip",
+                                        "rstrip", "normalized", "special",     NULL};
     rllc_status status = RLLC_OK;
     char where[512];
     for (int64_t i = 0; i < rllc_json_length(list); i++) {
@@ -17,8 +18,8 @@ rllc_status rllc_data_read_added(rllc_tokenizer *t, const rllc_json *list, const
         RLLC_TRY(rllc_data_want_nothing(token, "rstrip", where));
         RLLC_TRY(rllc_data_want_boolean(token, "special", false, where, &special));
         RLLC_TRY(rllc_data_want_boolean(token, "normalized", !special, where, &normalized));
-        RLLC_TRY(rllc_data_added_add(t, (int32_t)rllc_json_to_integer(rllc_json_get(token, "id"), -1), special, normalized,
-                                     path));
+        RLLC_TRY(rllc_data_added_add(t, (int32_t)rllc_json_to_integer(rllc_json_get(token, "id"), -1), special,
+                                     normalized, path));
     }
 done:
     return status;

@@ -13,27 +13,27 @@ typedef struct rllc_data_added {
 
 struct rllc_tokenizer {
     int64_t size;
-    rllc_data_strings names;    /* number = id: the token as tokenizer.json spells it (byte symbols, or plain text) */
-    char *bytes;                /* the raw bytes of every token, a NUL behind each */
-    size_t *begin;              /* [size + 1] */
-    bool *in_model;             /* [size] the id is in model.vocab, not only in added_tokens */
-    int32_t byte_id[256];       /* -1: the vocabulary lacks this byte */
+    rllc_data_strings names; /* number = id: the token as tokenizer.json spells it (byte symbols, or plain text) */
+    char *bytes;             /* the raw bytes of every token, a NUL behind each */
+    size_t *begin;           /* [size + 1] */
+    bool *in_model;          /* [size] the id is in model.vocab, not only in added_tokens */
+    int32_t byte_id[256];    /* -1: the vocabulary lacks this byte */
     int32_t *left, *right, *result; /* [n_merges] by rank */
     int64_t n_merges, merges_capacity;
-    rllc_data_pairs ranks;      /* (left, right) -> rank */
-    rllc_data_strings whole;    /* pre-tokens that are one token, by their bytes: the answer without merging */
+    rllc_data_pairs ranks;   /* (left, right) -> rank */
+    rllc_data_strings whole; /* pre-tokens that are one token, by their bytes: the answer without merging */
     int32_t *whole_id;
     rllc_data_added *added;
     int64_t n_added;
-    rllc_data_split **splits;   /* steps before the byte level */
+    rllc_data_split **splits; /* steps before the byte level */
     int64_t n_splits;
     bool add_prefix_space, use_regex, ignore_merges;
     int32_t bos;
     rllc_hash hash;
-    const char *remark;         /* interned, or NULL */
+    const char *remark; /* interned, or NULL */
 };
 
-/* ---- symbols.c: GPT-2's printable character for each byte ---------------------------------------------------- */
+/* ---- symbols.c: GPT-2's printable character for each byte -------------------------------------------------- */
 
 /** Appends the symbol (one character of UTF-8, two bytes at most) of each byte. */
 rllc_status rllc_data_symbols_of(const void *bytes, size_t n, rllc_string *out) RLLC_MUST_USE;
@@ -42,7 +42,7 @@ bool rllc_data_bytes_of(const char *symbols, size_t n, unsigned char *out, size_
 /** The code point of a byte's symbol. */
 uint32_t rllc_data_symbol(unsigned char byte);
 
-/* ---- build.c: a tokenizer, step by step, each checked ------------------------------------------------------- */
+/* ---- build.c: a tokenizer, step by step, each checked ------------------------------------------------------ */
 
 /** A token with its id, as a file lists it. `name` is borrowed until rllc_data_tokens returns. */
 typedef struct rllc_data_entry {
@@ -64,12 +64,13 @@ rllc_status rllc_data_added_add(rllc_tokenizer *t, int32_t id, bool special, boo
 /** Takes the step over, also on failure. */
 rllc_status rllc_data_split_add(rllc_tokenizer *t, rllc_data_split *step) RLLC_MUST_USE;
 /** Derives the rest. bos: the name of the BOS token, or NULL: then <|endoftext|>, else the only special token. */
-rllc_status rllc_data_tokenizer_finish(rllc_tokenizer *t, const char *bos, size_t n_bos, const char *file) RLLC_MUST_USE;
+rllc_status rllc_data_tokenizer_finish(rllc_tokenizer *t, const char *bos, size_t n_bos,
+                                       const char *file) RLLC_MUST_USE;
 
 /** Whether the vocabulary and the merges are the same. */
 bool rllc_data_same_model(const rllc_tokenizer *a, const rllc_tokenizer *b);
 
-/* ---- the file forms ------------------------------------------------------------------------------------------ */
+/* ---- the file forms ---------------------------------------------------------------------------------------- */
 
 /** tokenizer_json.c. bos as in rllc_data_tokenizer_finish. */
 rllc_status rllc_data_tokenizer_json(rllc_tokenizer **out, const char *path, const char *bos) RLLC_MUST_USE;
@@ -92,7 +93,7 @@ rllc_status rllc_data_want_nothing(const rllc_json *object, const char *key, con
 /** RLLC_EUNSUPPORTED, naming the key, if the object has one that is not in the NULL-terminated list. */
 rllc_status rllc_data_want_keys(const rllc_json *object, const char *const *known, const char *where) RLLC_MUST_USE;
 
-/* ---- merge.c ------------------------------------------------------------------------------------------------- */
+/* ---- merge.c ----------------------------------------------------------------------------------------------- */
 
 /** Memory for merging long pre-tokens; {0} is empty. */
 typedef struct rllc_data_workspace {

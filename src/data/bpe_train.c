@@ -8,7 +8,7 @@ struct rllc_bpe_trainer {
     rllc_data_strings words; /* distinct pre-tokens */
     int64_t *counts;
     int64_t counts_capacity;
-    int64_t bytes;           /* of text seen */
+    int64_t bytes; /* of text seen */
 };
 
 rllc_status rllc_bpe_trainer_new(rllc_bpe_trainer **out, const rllc_bpe_options *options) {
@@ -74,14 +74,14 @@ rllc_status rllc_bpe_trainer_add(rllc_bpe_trainer *b, const char *text, size_t n
     return RLLC_OK;
 }
 
-/* ---- the vocabulary while it grows, in the order of Hugging Face's trainer: special token, bytes, merges ------------ */
+/* ---- the vocabulary while it grows, in the order of Hugging Face's trainer: special token, bytes, merges --- */
 
 typedef struct growing {
     rllc_data_strings names; /* number = id */
     int32_t byte_id[256];
-    int32_t *left, *right;   /* [n_merges] */
+    int32_t *left, *right; /* [n_merges] */
     int64_t n_merges, capacity;
-    rllc_data_pairs seen;    /* pairs that were merged before -> their number */
+    rllc_data_pairs seen; /* pairs that were merged before -> their number */
 } growing;
 
 static void release_growing(growing *g) {
@@ -115,8 +115,8 @@ done:
     return status;
 }
 
-/* Records a merge and finds the id of what it makes. That string may exist already (made of other parts); and a pair may
-   come again when it appeared anew in words with such a string: then only its last place counts. */
+/* Records a merge and finds the id of what it makes. That string may exist already (made of other parts); and a pair
+   may come again when it appeared anew in words with such a string: then only its last place counts. */
 static rllc_status record_merge(growing *g, int32_t left, int32_t right, int32_t *made) {
     rllc_status status = RLLC_OK;
     rllc_string name = {0};
@@ -154,12 +154,13 @@ done:
     return status;
 }
 
-/* ---- words as ids ------------------------------------------------------------------------------------------------ */
+/* ---- words as ids ------------------------------------------------------------------------------------------ */
 
 static rllc_status spell_words(const rllc_bpe_trainer *b, const growing *g, rllc_data_corpus_words *w) {
     rllc_status status = RLLC_OK;
     int64_t at = 0;
-    if (b->words.n > INT32_MAX) return rllc_fail(RLLC_EUNSUPPORTED, "more than %d distinct words; use less text", INT32_MAX);
+    if (b->words.n > INT32_MAX)
+        return rllc_fail(RLLC_EUNSUPPORTED, "more than %d distinct words; use less text", INT32_MAX);
     *w = (rllc_data_corpus_words){.n = b->words.n, .count = b->counts};
     RLLC_TRY(rllc_alloc(&w->ids, (int64_t)b->words.n_bytes, sizeof *w->ids));
     RLLC_TRY(rllc_alloc(&w->begin, w->n, sizeof *w->begin));
@@ -168,7 +169,8 @@ static rllc_status spell_words(const rllc_bpe_trainer *b, const growing *g, rllc
         size_t n;
         const unsigned char *bytes = (const unsigned char *)rllc_data_string(&b->words, i, &n);
         if (n > INT32_MAX) {
-            status = rllc_fail(RLLC_EUNSUPPORTED, "%zu bytes of text without a place to cut; at most %d are supported", n, INT32_MAX);
+            status = rllc_fail(RLLC_EUNSUPPORTED, "%zu bytes of text without a place to cut; at most %d are supported",
+                               n, INT32_MAX);
             goto done;
         }
         w->begin[i] = at;
@@ -190,7 +192,8 @@ static rllc_status count_pairs(const rllc_data_corpus_words *w, rllc_data_queue 
     return rllc_data_queue_settle(q);
 }
 
-/* Joins the pair everywhere in one word. The counts of the neighbours' pairs change; that of the pair itself is left. */
+/* Joins the pair everywhere in one word. The counts of the neighbours' pairs change; that of the pair itself is left.
+ */
 static rllc_status merge_word(rllc_data_corpus_words *w, int64_t word, int32_t left, int32_t right, int32_t made,
                               rllc_data_queue *q) {
     rllc_status status = RLLC_OK;
@@ -217,15 +220,16 @@ done:
     return status;
 }
 
-static rllc_status grow_vocabulary(const rllc_bpe_trainer *b, growing *g, rllc_data_corpus_words *w,
-                                   rllc_data_queue *q, const rllc_monitor *monitor) {
+static rllc_status grow_vocabulary(const rllc_bpe_trainer *b, growing *g, rllc_data_corpus_words *w, rllc_data_queue *q,
+                                   const rllc_monitor *monitor) {
     rllc_status status = RLLC_OK;
     int64_t target = b->options.vocab_size, least = b->options.min_frequency > 1 ? b->options.min_frequency : 1;
     while (g->names.n < target) {
         rllc_data_candidate best;
         bool found;
         int32_t made;
-        if (rllc_should_stop(monitor)) return rllc_fail(RLLC_ESTOPPED, "stopped while training the tokenizer; nothing was written");
+        if (rllc_should_stop(monitor))
+            return rllc_fail(RLLC_ESTOPPED, "stopped while training the tokenizer; nothing was written");
         RLLC_TRY(rllc_data_queue_pop(q, &best, &found));
         if (!found || best.count < least) break;
         RLLC_TRY(record_merge(g, best.left, best.right, &made));

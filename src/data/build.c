@@ -34,6 +34,20 @@ static int by_id(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* The entries are sorted by id. */
+static rllc_status check_id(const rllc_data_entry *entries, int64_t n, int64_t i, const char *file) {
+    if (entries[i].id == i) return RLLC_OK;
+    for (int64_t k = 1; k < n; k++) {
+        const rllc_data_entry *e = &entries[k];
+        if (e->id != e[-1].id) continue;
+        return rllc_fail(RLLC_EINPUT, "%s: the tokens '%s' and '%s' have the same id %lld", file, e[-1].name, e->name,
+                         (long long)e->id);
+    }
+    return rllc_fail(RLLC_EUNSUPPORTED,
+                     "%s: the ids of %lld tokens must be 0..%lld without gaps, but '%s' has id %lld", file, (long long)n,
+                     (long long)n - 1, entries[i].name, (long long)entries[i].id);
+}
+
 rllc_status rllc_data_tokens(rllc_tokenizer *t, rllc_data_entry *entries, int64_t n, const char *file) {
     rllc_status status = RLLC_OK;
     if (n == 0) return rllc_fail(RLLC_EINPUT, "%s: the vocabulary is empty", file);
@@ -42,21 +56,12 @@ rllc_status rllc_data_tokens(rllc_tokenizer *t, rllc_data_entry *entries, int64_
     RLLC_TRY(rllc_alloc(&t->in_model, n, sizeof *t->in_model));
     for (int64_t i = 0; i < n; i++) {
         const rllc_data_entry *e = &entries[i];
-        if (i > 0 && e->id == e[-1].id) {
-            status = rllc_fail(RLLC_EINPUT, "%s: the tokens '%s' and '%s' have the same id %lld", file, e[-1].name, e->name,
-                               (long long)e->id);
-            goto done;
-        }
-        if (e->id != i) {
-            status = rllc_fail(RLLC_EUNSUPPORTED, "%s: the ids of %lld tokens must be 0..%lld without gaps, but '%s' has id %lld",
-                               file, (long long)n, (long long)n - 1, e->name, (long long)e->id);
-            goto done;
-        }
+        RLLC_TRY(check_id(entries, n, i, file));
         int64_t index;
         RLLC_TRY(rllc_data_strings_add(&t->names, e->name, e->n, &index));
         if (index != i) {
-            status = rllc_fail(RLLC_EINPUT, "%s: the token '%s' has two ids, %lld and %lld", file, e->name, (long long)index,
-                               (long long)i);
+            status = rllc_fail(RLLC_EINPUT, "%s: the token '%s' has two ids, %lld and %lld", file, e->name,
+                               (long long)index, (long long)i);
             goto done;
         }
         t->in_model[i] = e->in_model;
@@ -97,13 +102,14 @@ rllc_status rllc_data_merge_add(rllc_tokenizer *t, const char *a, size_t n_a, co
         const char *missing = left < 0 ? a : right < 0 ? b : rllc_string_text(&joined);
         status = n_a == 0 || n_b == 0
                      ? rllc_fail(RLLC_EINPUT, "%s: a merge needs two tokens that are not empty", where)
-                     : rllc_fail(RLLC_EINPUT, "%s: merge of '%s' and '%s': '%s' is not in the vocabulary", where, a, b, missing);
+                     : rllc_fail(RLLC_EINPUT, "%s: merge of '%s' and '%s': '%s' is not in the vocabulary", where, a, b,
+                                 missing);
         goto done;
     }
     int64_t before = rllc_data_pairs_find(&t->ranks, (int32_t)left, (int32_t)right);
     if (before >= 0) {
-        status = rllc_fail(RLLC_EINPUT, "%s: the merge of '%s' and '%s' stands here again (first as number %lld)", where, a, b,
-                           (long long)before + 1);
+        status = rllc_fail(RLLC_EINPUT, "%s: the merge of '%s' and '%s' stands here again (first as number %lld)",
+                           where, a, b, (long long)before + 1);
         goto done;
     }
     RLLC_TRY(merges_reserve(t));
@@ -120,7 +126,8 @@ rllc_status rllc_data_added_add(rllc_tokenizer *t, int32_t id, bool special, boo
     for (int64_t i = 0; i < t->n_added; i++) {
         if (t->added[i].id != id) continue;
         size_t n;
-        return rllc_fail(RLLC_EINPUT, "%s: the added token '%s' is listed twice", file, rllc_data_string(&t->names, id, &n));
+        return rllc_fail(RLLC_EINPUT, "%s: the added token '%s' is listed twice", file,
+                         rllc_data_string(&t->names, id, &n));
     }
     if (t->n_added == MAX_ADDED) {
         return rllc_fail(RLLC_EUNSUPPORTED, "%s: more than %d added tokens", file, MAX_ADDED);

@@ -12,7 +12,8 @@ typedef struct encoder {
 
 static rllc_status encode_pretoken(encoder *e, const unsigned char *s, size_t n) {
     int64_t whole = rllc_data_strings_find(&e->t->whole, s, n);
-    return whole >= 0 ? rllc_ids_add(e->out, e->t->whole_id[whole]) : rllc_data_merge(e->t, &e->workspace, s, n, e->out);
+    return whole >= 0 ? rllc_ids_add(e->out, e->t->whole_id[whole])
+                      : rllc_data_merge(e->t, &e->workspace, s, n, e->out);
 }
 
 /* The ByteLevel step. */
@@ -89,7 +90,9 @@ static rllc_status encode_segment(encoder *e, bool normalized, const unsigned ch
         }
         split_stage all = {e, 0};
         rllc_status status = RLLC_OK;
-        if (at > done) status = normalized ? encode_split(&all, s + done, at - done) : encode_segment(e, true, s + done, at - done);
+        if (at > done)
+            status =
+                normalized ? encode_split(&all, s + done, at - done) : encode_segment(e, true, s + done, at - done);
         if (status == RLLC_OK && found) status = rllc_ids_add(e->out, found->id);
         if (status != RLLC_OK) return status;
         done = at = at + length;
@@ -102,7 +105,8 @@ rllc_status rllc_tokenizer_encode(const rllc_tokenizer *t, const char *text, siz
     int64_t before = out->n;
     encoder e = {.t = t, .classes = rllc_data_classes(), .out = out};
     if (!rllc_utf8_valid(text, n, &bad)) {
-        return rllc_fail(RLLC_EINPUT, "byte %zu of the text (0x%02X) is not valid UTF-8", bad, (unsigned char)text[bad]);
+        return rllc_fail(RLLC_EINPUT, "byte %zu of the text (0x%02X) is not valid UTF-8", bad,
+                         (unsigned char)text[bad]);
     }
     rllc_status status = encode_segment(&e, false, (const unsigned char *)text, n);
     if (status != RLLC_OK) out->n = before;

@@ -4,7 +4,7 @@
 
 #include "rllc/data.h"
 
-/* ---- stream.c ------------------------------------------------------------------------------------------------ */
+/* ---- stream.c ---------------------------------------------------------------------------------------------- */
 
 /** The decompressed bytes of one file or of standard input. */
 typedef struct rllc_data_stream rllc_data_stream;
@@ -20,7 +20,7 @@ rllc_hash rllc_data_stream_raw_hash(const rllc_data_stream *s);
 bool rllc_data_stream_compressed(const rllc_data_stream *s);
 void rllc_data_stream_close(rllc_data_stream *s);
 
-/* ---- unpack.c: the decoders behind a stream ------------------------------------------------------------------- */
+/* ---- unpack.c: the decoders behind a stream ---------------------------------------------------------------- */
 
 /** Where a decoder gets its bytes: a block that stays valid until the next call; *n = 0 at the end. */
 typedef rllc_status rllc_data_pull(void *context, const void **block, size_t *n);
@@ -28,17 +28,17 @@ typedef rllc_status rllc_data_pull(void *context, const void **block, size_t *n)
 typedef struct rllc_data_unpacker rllc_data_unpacker;
 /** The name of the compression that these first bytes of a file show, NULL if none. 16 bytes are enough. */
 const char *rllc_data_compression(const unsigned char *head, size_t n);
-rllc_status rllc_data_unpacker_new(rllc_data_unpacker **out, const char *compression, rllc_data_pull *pull, void *context,
-                                   const char *path) RLLC_MUST_USE;
+rllc_status rllc_data_unpacker_new(rllc_data_unpacker **out, const char *compression, rllc_data_pull *pull,
+                                   void *context, const char *path) RLLC_MUST_USE;
 rllc_status rllc_data_unpacker_read(rllc_data_unpacker *u, void *buffer, size_t n, size_t *got) RLLC_MUST_USE;
 void rllc_data_unpacker_free(rllc_data_unpacker *u);
 
-/* ---- sources.c ------------------------------------------------------------------------------------------------ */
+/* ---- sources.c --------------------------------------------------------------------------------------------- */
 
 /** Files in reading order; "-" stays. total: their bytes, 0 if one has no size. Free with rllc_names_free. */
 rllc_status rllc_data_sources(const char *sources, char ***files, int64_t *n, double *total) RLLC_MUST_USE;
 
-/* ---- jsonl.c -------------------------------------------------------------------------------------------------- */
+/* ---- jsonl.c ----------------------------------------------------------------------------------------------- */
 
 /** "key.path=value,..." taken apart. */
 typedef struct rllc_data_filter {
@@ -55,13 +55,13 @@ const rllc_json *rllc_data_document_text(const rllc_json *document, const char *
 /** Whether a file is JSON Lines, by its name and its first line that is not blank. */
 bool rllc_data_is_jsonl(const char *path, const char *line, size_t n, const char *field);
 
-/* ---- big_numbers.c -------------------------------------------------------------------------------------------- */
+/* ---- big_numbers.c ----------------------------------------------------------------------------------------- */
 
 /** rllc_json_parse and rllc_json_load, but integers too large for 64 bits become reals. */
 rllc_status rllc_data_json_parse(rllc_json **out, const char *text, size_t n, const char *name) RLLC_MUST_USE;
 rllc_status rllc_data_json_load(rllc_json **out, const char *path) RLLC_MUST_USE;
 
-/* ---- reader.c ------------------------------------------------------------------------------------------------- */
+/* ---- reader.c ---------------------------------------------------------------------------------------------- */
 
 /** The sources read so far: [{"path", "bytes", "hash"}]; bytes and hash are null for a file not read to its end. */
 rllc_status rllc_data_reader_sources(const rllc_reader *r, rllc_json **out) RLLC_MUST_USE;

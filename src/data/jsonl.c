@@ -6,7 +6,7 @@
 
 #include "data/input.h"
 
-/* ---- the filter ------------------------------------------------------------------------------------------------- */
+/* ---- the filter -------------------------------------------------------------------------------------------- */
 
 void rllc_data_filter_release(rllc_data_filter *f) {
     rllc_free(f->text);
@@ -30,7 +30,8 @@ rllc_status rllc_data_filter_parse(rllc_data_filter *f, const char *where) {
         char *comma = strchr(at, ','), *equals = strchr(at, '=');
         if (comma) *comma = '\0';
         if (!equals || (comma && equals > comma) || equals == at) {
-            status = rllc_fail(RLLC_EUSAGE, "--where: '%s' is not key.path=value, such as meta.pile_set_name=Github", at);
+            status =
+                rllc_fail(RLLC_EUSAGE, "--where: '%s' is not key.path=value, such as meta.pile_set_name=Github", at);
             goto done;
         }
         *equals = '\0';
@@ -77,7 +78,7 @@ bool rllc_data_filter_holds(const rllc_data_filter *f, const rllc_json *document
     return true;
 }
 
-/* ---- the text --------------------------------------------------------------------------------------------------- */
+/* ---- the text ---------------------------------------------------------------------------------------------- */
 
 const rllc_json *rllc_data_document_text(const rllc_json *document, const char *field) {
     static const char *const usual[] = {"text", "contents", "content"};

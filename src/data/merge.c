@@ -34,8 +34,10 @@ static rllc_status bytes_to_ids(const rllc_tokenizer *t, const unsigned char *s,
     for (size_t i = 0; i < n; i++) {
         id[i] = t->byte_id[s[i]];
         if (id[i] < 0) {
-            return rllc_fail(RLLC_EINPUT, "the tokenizer's vocabulary has no token for the byte 0x%02X; use one with all 256 "
-                             "byte symbols", s[i]);
+            return rllc_fail(RLLC_EINPUT,
+                             "the tokenizer's vocabulary has no token for the byte 0x%02X; use one with all 256 "
+                             "byte symbols",
+                             s[i]);
         }
     }
     return RLLC_OK;
@@ -152,7 +154,8 @@ rllc_status rllc_data_merge(const rllc_tokenizer *t, rllc_data_workspace *w, con
     int32_t id[SHORT];
     if (n == 0) return RLLC_OK;
     if (n > INT32_MAX) {
-        return rllc_fail(RLLC_EUNSUPPORTED, "%zu bytes of text without a place to cut; at most %d are supported", n, INT32_MAX);
+        return rllc_fail(RLLC_EUNSUPPORTED, "%zu bytes of text without a place to cut; at most %d are supported", n,
+                         INT32_MAX);
     }
     rllc_status status = rllc_data_ids_reserve(out, (int64_t)n);
     if (status != RLLC_OK) return status;

@@ -8,7 +8,7 @@
 static const unsigned char magic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
 enum { MAX_DIMS = 8, FIXED_HEADER = 192 };
 
-/* ---- writing --------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------- */
 
 static rllc_status header_text(rllc_string *out, const char *descr, int n_dims, const int64_t *shape) {
     rllc_status status = RLLC_OK;
@@ -23,7 +23,8 @@ done:
 
 rllc_status rllc_npy_write_header(FILE *f, const char *descr, int n_dims, const int64_t *shape) {
     rllc_string text = {0};
-    if (n_dims < 0 || n_dims > MAX_DIMS) return rllc_fail(RLLC_EINPUT, ".npy: %d dimensions; 0 to %d are supported", n_dims, MAX_DIMS);
+    if (n_dims < 0 || n_dims > MAX_DIMS)
+        return rllc_fail(RLLC_EINPUT, ".npy: %d dimensions; 0 to %d are supported", n_dims, MAX_DIMS);
     rllc_status status = header_text(&text, descr, n_dims, shape);
     /* Padded to 192 bytes, which any 3 dimensions fit; beyond, to the next multiple of 64, as NumPy does. */
     size_t total = 10 + text.length + 1;
@@ -31,9 +32,11 @@ rllc_status rllc_npy_write_header(FILE *f, const char *descr, int n_dims, const 
     while (status == RLLC_OK && text.length < total - 11) status = rllc_string_add(&text, " ");
     if (status == RLLC_OK) status = rllc_string_add(&text, "\n");
     if (status == RLLC_OK) {
-        unsigned char head[10] = {0, 0, 0, 0, 0, 0, 1, 0, (unsigned char)(text.length & 0xFF), (unsigned char)(text.length >> 8)};
+        unsigned char head[10] = {
+            0, 0, 0, 0, 0, 0, 1, 0, (unsigned char)(text.length & 0xFF), (unsigned char)(text.length >> 8)};
         memcpy(head, magic, sizeof magic);
-        bool wrote = fwrite(head, 1, sizeof head, f) == sizeof head && fwrite(text.data, 1, text.length, f) == text.length;
+        bool wrote =
+            fwrite(head, 1, sizeof head, f) == sizeof head && fwrite(text.data, 1, text.length, f) == text.length;
         if (!wrote) status = rllc_fail(RLLC_EIO, "writing the header of a .npy file failed");
     }
     rllc_string_release(&text);
@@ -62,7 +65,7 @@ done:
     return status;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------- */
 
 /* What is left of the header's text. */
 typedef struct scanner {
@@ -93,7 +96,8 @@ static rllc_status take_text(scanner *s, char *out, size_t size) {
     const char *close = memchr(s->at + 1, quote, (size_t)(s->end - s->at - 1));
     if (!close) return malformed(s, "a closing quote");
     size_t n = (size_t)(close - s->at - 1);
-    if (n >= size || memchr(s->at + 1, '\\', n) || memchr(s->at + 1, '\0', n)) return malformed(s, "a short plain text");
+    if (n >= size || memchr(s->at + 1, '\\', n) || memchr(s->at + 1, '\0', n))
+        return malformed(s, "a short plain text");
     memcpy(out, s->at + 1, n);
     out[n] = '\0';
     s->at = close + 1;
@@ -104,7 +108,8 @@ static rllc_status take_order(scanner *s) {
     skip_blanks(s);
     size_t left = (size_t)(s->end - s->at);
     if (left >= 4 && memcmp(s->at, "True", 4) == 0) {
-        return rllc_fail(RLLC_EUNSUPPORTED, "%s: the array is in Fortran order; save it with numpy.ascontiguousarray", s->path);
+        return rllc_fail(RLLC_EUNSUPPORTED, "%s: the array is in Fortran order; save it with numpy.ascontiguousarray",
+                         s->path);
     }
     if (left < 5 || memcmp(s->at, "False", 5) != 0) return malformed(s, "True or False");
     s->at += 5;
@@ -139,7 +144,10 @@ static rllc_status take_dict(scanner *s, char descr[8], int *n_dims, int64_t sha
         char key[16];
         RLLC_TRY(take_text(s, key, sizeof key));
         if (!take(s, ':')) return malformed(s, "a colon");
-        unsigned bit = strcmp(key, "descr") == 0 ? 1 : strcmp(key, "fortran_order") == 0 ? 2 : strcmp(key, "shape") == 0 ? 4 : 0;
+        unsigned bit = strcmp(key, "descr") == 0           ? 1
+                       : strcmp(key, "fortran_order") == 0 ? 2
+                       : strcmp(key, "shape") == 0         ? 4
+                                                           : 0;
         if (bit == 0 || (seen & bit)) return malformed(s, "the keys descr, fortran_order and shape, each once");
         seen |= bit;
         skip_blanks(s);
@@ -172,7 +180,8 @@ static size_t item_bytes(const char *descr) {
 static rllc_status check_size(const rllc_mapping *m, const char *path, const char *descr, int n_dims,
                               const int64_t *shape, size_t offset) {
     size_t item = item_bytes(descr), n = item;
-    if (descr[0] == '>') return rllc_fail(RLLC_EUNSUPPORTED, "%s: the type '%s' is big-endian; save it little-endian", path, descr);
+    if (descr[0] == '>')
+        return rllc_fail(RLLC_EUNSUPPORTED, "%s: the type '%s' is big-endian; save it little-endian", path, descr);
     if (item == 0) return rllc_fail(RLLC_EUNSUPPORTED, "%s: the type '%s' is not a plain number", path, descr);
     bool empty = false, overflow = false;
     for (int i = 0; i < n_dims; i++) {
@@ -181,8 +190,9 @@ static rllc_status check_size(const rllc_mapping *m, const char *path, const cha
     }
     if (empty) n = 0;
     if ((overflow && !empty) || n != m->size - offset) {
-        return rllc_fail(RLLC_EINPUT, "%s: the header promises %s%zu bytes of data from byte %zu on, the file has %zu", path,
-                         overflow && !empty ? "more than " : "", overflow && !empty ? (size_t)PTRDIFF_MAX : n, offset, m->size - offset);
+        return rllc_fail(RLLC_EINPUT, "%s: the header promises %s%zu bytes of data from byte %zu on, the file has %zu",
+                         path, overflow && !empty ? "more than " : "", overflow && !empty ? (size_t)PTRDIFF_MAX : n,
+                         offset, m->size - offset);
     }
     return RLLC_OK;
 }
@@ -204,7 +214,8 @@ rllc_status rllc_npy_parse(const rllc_mapping *m, const char *path, char descr[8
         return rllc_fail(RLLC_EUNSUPPORTED, "%s: .npy version %u; 1, 2 and 3 are supported", path, d[6]);
     }
     if (length > m->size - begin) {
-        return rllc_fail(RLLC_EINPUT, "%s: the .npy header claims %zu bytes, the file has %zu after it began", path, length, m->size - begin);
+        return rllc_fail(RLLC_EINPUT, "%s: the .npy header claims %zu bytes, the file has %zu after it began", path,
+                         length, m->size - begin);
     }
     scanner s = {(const char *)d + begin, (const char *)d + begin + length, path};
     rllc_status status = take_dict(&s, descr, n_dims, shape);

@@ -11,10 +11,10 @@ enum { BATCH_BYTES = 1 << 22, BATCH_DOCUMENTS = 4096 };
 /* Some documents, copied out of the reader, and their ids. */
 typedef struct batch {
     const rllc_tokenizer *tokenizer;
-    rllc_string text;          /* all of them, one after another */
+    rllc_string text; /* all of them, one after another */
     size_t begin[BATCH_DOCUMENTS + 1];
     rllc_ids ids[BATCH_DOCUMENTS];
-    int64_t n, first;          /* documents, and the number of the first of them in the corpus */
+    int64_t n, first; /* documents, and the number of the first of them in the corpus */
     bool last;
 } batch;
 
@@ -37,25 +37,31 @@ int rllc_document_split(const rllc_packing_options *p, const char *text, size_t 
 static rllc_status check_fractions(const rllc_packing_options *p) {
     double v = p->validation_fraction, s = p->sampling_fraction, a = p->analysis_fraction;
     if (v >= 0 && s >= 0 && a >= 0 && v + s + a <= 1) return RLLC_OK;
-    return rllc_fail(RLLC_EUSAGE, "validation_fraction + sampling_fraction + analysis_fraction = %g; each must be at least 0 and "
-                     "the sum at most 1", v + s + a);
+    return rllc_fail(RLLC_EUSAGE,
+                     "validation_fraction + sampling_fraction + analysis_fraction = %g; each must be at least 0 and "
+                     "the sum at most 1",
+                     v + s + a);
 }
 
 static rllc_status check_options(const rllc_packing_options *p, const rllc_tokenizer *t) {
-    if (p->n_ctx < 2) return rllc_fail(RLLC_EUSAGE, "n_ctx is %lld; a row needs BOS and a token, so at least 2", (long long)p->n_ctx);
+    if (p->n_ctx < 2)
+        return rllc_fail(RLLC_EUSAGE, "n_ctx is %lld; a row needs BOS and a token, so at least 2", (long long)p->n_ctx);
     if (!(p->repeat_fraction >= 0 && p->repeat_fraction <= 1)) {
         return rllc_fail(RLLC_EUSAGE, "repeat_fraction is %g; expected 0 to 1", p->repeat_fraction);
     }
     if (p->repeat_fraction > 0 && p->n_ctx < 17) {
-        return rllc_fail(RLLC_EUSAGE, "repeat_fraction needs n_ctx of at least 17, not %lld: spans have 8 tokens or more", (long long)p->n_ctx);
+        return rllc_fail(RLLC_EUSAGE,
+                         "repeat_fraction needs n_ctx of at least 17, not %lld: spans have 8 tokens or more",
+                         (long long)p->n_ctx);
     }
     if (rllc_tokenizer_bos(t) < 0) {
-        return rllc_fail(RLLC_EINPUT, "the tokenizer has no <|endoftext|> and no other single special token to begin rows with");
+        return rllc_fail(RLLC_EINPUT,
+                         "the tokenizer has no <|endoftext|> and no other single special token to begin rows with");
     }
     return check_fractions(p);
 }
 
-/* ---- batches ---------------------------------------------------------------------------------------------------- */
+/* ---- batches ----------------------------------------------------------------------------------------------- */
 
 static rllc_status read_batch(packer *p) {
     rllc_status status = RLLC_OK;
@@ -81,7 +87,8 @@ static rllc_status encode_document(void *context, int64_t i, int worker) {
     batch *b = context;
     (void)worker;
     b->ids[i].n = 0;
-    rllc_status status = rllc_tokenizer_encode(b->tokenizer, b->text.data + b->begin[i], b->begin[i + 1] - b->begin[i], &b->ids[i]);
+    rllc_status status =
+        rllc_tokenizer_encode(b->tokenizer, b->text.data + b->begin[i], b->begin[i + 1] - b->begin[i], &b->ids[i]);
     return rllc_fail_within(status, "document %lld", (long long)(b->first + i + 1));
 }
 
@@ -135,7 +142,7 @@ done:
     return status;
 }
 
-/* ---- what is written -------------------------------------------------------------------------------------------- */
+/* ---- what is written --------------------------------------------------------------------------------------- */
 
 static rllc_status check_rows(const packer *p, const rllc_reader_options *reader, const rllc_monitor *monitor) {
     int64_t rows = 0, documents = 0;
@@ -145,15 +152,22 @@ static rllc_status check_rows(const packer *p, const rllc_reader_options *reader
     }
     if (documents == 0) return rllc_fail(RLLC_EINPUT, "%s: there is no text in it", reader->sources);
     if (rows == 0) {
-        return rllc_fail(RLLC_EINPUT, "%s: %lld tokens in %lld documents do not fill one row of n_ctx = %lld in any split; give more "
-                         "text or a smaller n_ctx", reader->sources, (long long)p->tokens, (long long)documents, (long long)p->options->n_ctx);
+        return rllc_fail(
+            RLLC_EINPUT,
+            "%s: %lld tokens in %lld documents do not fill one row of n_ctx = %lld in any split; give more "
+            "text or a smaller n_ctx",
+            reader->sources, (long long)p->tokens, (long long)documents, (long long)p->options->n_ctx);
     }
-    const double share[RLLC_SPLITS] = {1 - p->options->validation_fraction - p->options->sampling_fraction - p->options->analysis_fraction,
-                                       p->options->validation_fraction, p->options->sampling_fraction, p->options->analysis_fraction};
+    const double share[RLLC_SPLITS] = {
+        1 - p->options->validation_fraction - p->options->sampling_fraction - p->options->analysis_fraction,
+        p->options->validation_fraction, p->options->sampling_fraction, p->options->analysis_fraction};
     for (int i = 0; i < RLLC_SPLITS; i++) {
         if (p->writers[i].rows > 0 || share[i] < 1e-9) continue;
-        rllc_report_message(monitor, "the %s split has no full row: %lld of %lld documents fell into it; more documents help, also long ones "
-                            "cut into several with cut_bytes", rllc_split_names[i], (long long)p->writers[i].documents, (long long)documents);
+        rllc_report_message(
+            monitor,
+            "the %s split has no full row: %lld of %lld documents fell into it; more documents help, also long ones "
+            "cut into several with cut_bytes",
+            rllc_split_names[i], (long long)p->writers[i].documents, (long long)documents);
     }
     return RLLC_OK;
 }
@@ -164,7 +178,8 @@ static rllc_status set_options(rllc_json *j, const char *key, const rllc_option_
     return status == RLLC_OK ? rllc_json_set(j, key, value) : status;
 }
 
-static rllc_status corpus_json(const packer *p, const rllc_reader_options *reader, const rllc_tokenizer *t, rllc_json **out) {
+static rllc_status corpus_json(const packer *p, const rllc_reader_options *reader, const rllc_tokenizer *t,
+                               rllc_json **out) {
     rllc_status status = RLLC_OK;
     rllc_json *j = rllc_json_object(), *splits = rllc_json_object(), *sources = NULL;
     RLLC_TRY(rllc_json_set(j, "schema", rllc_json_string("rllc.corpus/1")));
@@ -222,7 +237,8 @@ rllc_status rllc_corpus_pack(const char *folder, const rllc_reader_options *read
     RLLC_TRY(rllc_alloc(&p.batch, 1, sizeof *p.batch));
     p.batch->tokenizer = tokenizer;
     RLLC_TRY(rllc_make_folders(folder));
-    for (int i = 0; i < RLLC_SPLITS; i++) RLLC_TRY(rllc_data_row_writer_open(&p.writers[i], folder, i, packing, tokenizer));
+    for (int i = 0; i < RLLC_SPLITS; i++)
+        RLLC_TRY(rllc_data_row_writer_open(&p.writers[i], folder, i, packing, tokenizer));
     RLLC_TRY(pack_all(&p, monitor));
     RLLC_TRY(check_rows(&p, reader, monitor));
     RLLC_TRY(commit(&p, folder, reader, tokenizer));
@@ -234,7 +250,8 @@ done:
 }
 
 rllc_status rllc_corpus_train_tokenizer(const rllc_reader_options *reader, const rllc_packing_options *packing,
-                                        const rllc_bpe_options *bpe, const rllc_monitor *monitor, rllc_tokenizer **out) {
+                                        const rllc_bpe_options *bpe, const rllc_monitor *monitor,
+                                        rllc_tokenizer **out) {
     rllc_status status = RLLC_OK;
     rllc_reader *r = NULL;
     rllc_bpe_trainer *b = NULL;
@@ -265,8 +282,9 @@ rllc_status rllc_corpus_train_tokenizer(const rllc_reader_options *reader, const
     }
     RLLC_TRY(rllc_bpe_trainer_finish(b, monitor, out));
     if (rllc_tokenizer_size(*out) < bpe->vocab_size) {
-        rllc_report_message(monitor, "the text gives a vocabulary of %lld entries, not %lld: no further pair occurs often enough",
-                            (long long)rllc_tokenizer_size(*out), (long long)bpe->vocab_size);
+        rllc_report_message(
+            monitor, "the text gives a vocabulary of %lld entries, not %lld: no further pair occurs often enough",
+            (long long)rllc_tokenizer_size(*out), (long long)bpe->vocab_size);
     }
 done:
     rllc_bpe_trainer_free(b);

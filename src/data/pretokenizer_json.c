@@ -32,14 +32,16 @@ static rllc_status read_split(rllc_tokenizer *t, const rllc_json *j, const char 
     RLLC_TRY(rllc_data_want_keys(j, known, path));
     RLLC_TRY(rllc_data_want_boolean(j, "invert", false, path, &invert));
     if (!rllc_json_is_string(text) || strlen(rllc_json_text(text)) != rllc_json_text_length(text)) {
-        status = rllc_fail(RLLC_EINPUT, "%s: the pattern of a Split must be {\"Regex\": text} or {\"String\": text} without NUL",
-                           path);
+        status =
+            rllc_fail(RLLC_EINPUT,
+                      "%s: the pattern of a Split must be {\"Regex\": text} or {\"String\": text} without NUL", path);
         goto done;
     }
     removed = behavior && strcmp(behavior, "Removed") == 0;
     if (!removed && !(behavior && strcmp(behavior, "Isolated") == 0)) {
-        status = rllc_fail(RLLC_EUNSUPPORTED, "%s: a Split with behavior '%s' is not supported; Isolated and Removed are", path,
-                           behavior ? behavior : "");
+        status =
+            rllc_fail(RLLC_EUNSUPPORTED, "%s: a Split with behavior '%s' is not supported; Isolated and Removed are",
+                      path, behavior ? behavior : "");
         goto done;
     }
     RLLC_TRY(rllc_data_split_new(&step, rllc_json_text(text), rllc_json_text_length(text), !regex,
@@ -51,13 +53,16 @@ done:
 
 static rllc_status read_sequence(rllc_tokenizer *t, const rllc_json *steps, const char *path) {
     int64_t n = rllc_json_length(steps);
-    if (!rllc_json_is_array(steps)) return rllc_fail(RLLC_EINPUT, "%s: a Sequence without a list 'pretokenizers'", path);
+    if (!rllc_json_is_array(steps))
+        return rllc_fail(RLLC_EINPUT, "%s: a Sequence without a list 'pretokenizers'", path);
     for (int64_t i = 0; i < n; i++) {
         const rllc_json *step = rllc_json_at(steps, i);
         bool last = i + 1 == n, fits = strcmp(type_of(step), last ? "ByteLevel" : "Split") == 0;
         if (!fits) {
-            return rllc_fail(RLLC_EUNSUPPORTED, "%s: step %lld of the pre_tokenizer is %s; supported are Split steps and a "
-                             "ByteLevel at the end", path, (long long)i + 1, type_of(step));
+            return rllc_fail(RLLC_EUNSUPPORTED,
+                             "%s: step %lld of the pre_tokenizer is %s; supported are Split steps and a "
+                             "ByteLevel at the end",
+                             path, (long long)i + 1, type_of(step));
         }
         rllc_status status = last ? read_byte_level(t, step, path) : read_split(t, step, path);
         if (status != RLLC_OK) return status;
@@ -70,8 +75,10 @@ rllc_status rllc_data_read_pretokenizer(rllc_tokenizer *t, const rllc_json *j, c
     static const char *const known[] = {"type", "pretokenizers", NULL};
     if (strcmp(type_of(j), "ByteLevel") == 0) return read_byte_level(t, j, path);
     if (strcmp(type_of(j), "Sequence") != 0) {
-        return rllc_fail(RLLC_EUNSUPPORTED, "%s: a pre_tokenizer %s is not supported; ByteLevel is, alone or in a Sequence after "
-                         "Split steps", path, !j || rllc_json_is_null(j) ? "that is null" : type_of(j));
+        return rllc_fail(RLLC_EUNSUPPORTED,
+                         "%s: a pre_tokenizer %s is not supported; ByteLevel is, alone or in a Sequence after "
+                         "Split steps",
+                         path, !j || rllc_json_is_null(j) ? "that is null" : type_of(j));
     }
     rllc_status status = rllc_data_want_keys(j, known, path);
     return status == RLLC_OK ? read_sequence(t, rllc_json_get(j, "pretokenizers"), path) : status;

@@ -14,20 +14,20 @@ struct rllc_reader {
     rllc_reader_options options;
     rllc_data_filter filter;
     char **files;
-    int64_t n_files, current;  /* current: the file being read, n_files at the end */
-    int64_t *file_bytes;       /* as they lie in the file; -1 until it was read to its end */
+    int64_t n_files, current; /* current: the file being read, n_files at the end */
+    int64_t *file_bytes;      /* as they lie in the file; -1 until it was read to its end */
     rllc_hash *file_hashes;
-    double total, before;      /* bytes of all files, and of those read to their end */
-    rllc_data_stream *stream;  /* NULL between files */
+    double total, before;     /* bytes of all files, and of those read to their end */
+    rllc_data_stream *stream; /* NULL between files */
     form form;
-    char *window;              /* decoded bytes [begin, end) not yet passed on */
+    char *window; /* decoded bytes [begin, end) not yet passed on */
     size_t begin, end, capacity;
-    bool ended;                /* the stream has no more */
-    uint64_t offset;           /* of window[begin] in the decoded file */
-    int64_t line;              /* JSONL: of window[begin], from 1 */
-    bool line_start;           /* PLAIN: window[begin] begins a line */
-    rllc_json *document;       /* JSONL: holds the text given out last */
-    const char *rest;          /* the part of a cut document that is still to come */
+    bool ended;          /* the stream has no more */
+    uint64_t offset;     /* of window[begin] in the decoded file */
+    int64_t line;        /* JSONL: of window[begin], from 1 */
+    bool line_start;     /* PLAIN: window[begin] begins a line */
+    rllc_json *document; /* JSONL: holds the text given out last */
+    const char *rest;    /* the part of a cut document that is still to come */
     size_t n_rest;
     int64_t text_bytes, seen, matched;
 };
@@ -101,8 +101,10 @@ static rllc_status too_long(const rllc_reader *r) {
         return rllc_fail(RLLC_EINPUT, "%s:%lld: the line is longer than max_document_bytes = %lld", file_name(r),
                          (long long)r->line, (long long)limit_of(r));
     }
-    return rllc_fail(RLLC_EINPUT, "%s: the document at byte %llu is longer than max_document_bytes = %lld; separate documents "
-                     "with " SEPARATOR, file_name(r), (unsigned long long)r->offset, (long long)limit_of(r));
+    return rllc_fail(RLLC_EINPUT,
+                     "%s: the document at byte %llu is longer than max_document_bytes = %lld; separate documents "
+                     "with " SEPARATOR,
+                     file_name(r), (unsigned long long)r->offset, (long long)limit_of(r));
 }
 
 /* Finds `what` in the window from begin + *from on, reading as needed; *at = its place after begin, or the end of the
@@ -140,7 +142,7 @@ static bool is_blank(char c) {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* ---- files ------------------------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------------------------- */
 
 /* Looks at the first line that is not blank, without passing it on. */
 static rllc_status tell_form(rllc_reader *r) {
@@ -154,13 +156,13 @@ static rllc_status tell_form(rllc_reader *r) {
     bool object = blank < r->end - r->begin && r->window[r->begin + blank] == '{';
     r->begin += blank; /* only for the search */
     status = object ? find(r, "\n", 1, &length, &found) : RLLC_OK;
-    bool jsonl = status == RLLC_OK &&
-                 rllc_data_is_jsonl(r->files[r->current], object ? r->window + r->begin : "", object ? length : 0,
-                                    r->options.text_field);
+    bool jsonl = status == RLLC_OK && rllc_data_is_jsonl(r->files[r->current], object ? r->window + r->begin : "",
+                                                         object ? length : 0, r->options.text_field);
     r->begin -= blank;
     r->form = jsonl ? JSONL : PLAIN;
     if (status == RLLC_OK && !jsonl && r->filter.n > 0 && r->end > r->begin) {
-        status = rllc_fail(RLLC_EINPUT, "%s: is plain text, which has no metadata; --where needs JSON Lines", file_name(r));
+        status =
+            rllc_fail(RLLC_EINPUT, "%s: is plain text, which has no metadata; --where needs JSON Lines", file_name(r));
     }
 done:
     return status;
@@ -191,7 +193,7 @@ static void close_file(rllc_reader *r) {
     r->current++;
 }
 
-/* ---- plain text ------------------------------------------------------------------------------------------------- */
+/* ---- plain text -------------------------------------------------------------------------------------------- */
 
 /* Passes over a separator; if it has a line to itself, over the end of that line too. */
 static rllc_status skip_separator(rllc_reader *r) {
@@ -220,7 +222,8 @@ static rllc_status next_plain(rllc_reader *r, const char **text, size_t *n) {
     *n = at;
     if (!rllc_utf8_valid(*text, *n, &bad)) {
         status = rllc_fail(RLLC_EINPUT, "%s: byte %llu%s (0x%02X) is not valid UTF-8", file_name(r),
-                           (unsigned long long)(r->offset + bad), rllc_data_stream_compressed(r->stream) ? " of the unpacked text" : "",
+                           (unsigned long long)(r->offset + bad),
+                           rllc_data_stream_compressed(r->stream) ? " of the unpacked text" : "",
                            (unsigned char)(*text)[bad]);
         goto done;
     }
@@ -230,14 +233,15 @@ done:
     return status;
 }
 
-/* ---- JSON Lines ------------------------------------------------------------------------------------------------- */
+/* ---- JSON Lines -------------------------------------------------------------------------------------------- */
 
 static rllc_status parse_line(rllc_reader *r, const char *line, size_t n) {
     size_t bad;
     char name[1024];
     snprintf(name, sizeof name, "%.990s:%lld", file_name(r), (long long)r->line);
     if (!rllc_utf8_valid(line, n, &bad)) {
-        return rllc_fail(RLLC_EINPUT, "%s: byte %zu of the line (0x%02X) is not valid UTF-8", name, bad, (unsigned char)line[bad]);
+        return rllc_fail(RLLC_EINPUT, "%s: byte %zu of the line (0x%02X) is not valid UTF-8", name, bad,
+                         (unsigned char)line[bad]);
     }
     rllc_json_free(r->document);
     r->document = NULL;
@@ -263,9 +267,9 @@ static rllc_status next_jsonl(rllc_reader *r, const char **text, size_t *n) {
             const rllc_json *value = rllc_data_document_text(r->document, r->options.text_field);
             if (!rllc_json_is_string(value)) {
                 const char *field = r->options.text_field;
-                status = rllc_fail(RLLC_EINPUT, "%s:%lld: the document has no %s%s%s that is a string%s", file_name(r), (long long)r->line,
-                                   field ? "'" : "text, contents or content", field ? field : "", field ? "'" : "",
-                                   field ? "" : "; name its key with --text-field");
+                status = rllc_fail(RLLC_EINPUT, "%s:%lld: the document has no %s%s%s that is a string%s", file_name(r),
+                                   (long long)r->line, field ? "'" : "text, contents or content", field ? field : "",
+                                   field ? "'" : "", field ? "" : "; name its key with --text-field");
                 goto done;
             }
             r->matched++;
@@ -279,7 +283,7 @@ done:
     return status;
 }
 
-/* ---- both ------------------------------------------------------------------------------------------------------- */
+/* ---- both -------------------------------------------------------------------------------------------------- */
 
 /* The next document that is not empty; *text = NULL at the end. */
 static rllc_status next_document(rllc_reader *r, const char **text, size_t *n) {

@@ -7,8 +7,8 @@
 
 enum { LEAST_SPAN = 8 };
 
-rllc_status rllc_data_row_writer_open(rllc_data_row_writer *w, const char *folder, int split, const rllc_packing_options *p,
-                                      const rllc_tokenizer *t) {
+rllc_status rllc_data_row_writer_open(rllc_data_row_writer *w, const char *folder, int split,
+                                      const rllc_packing_options *p, const rllc_tokenizer *t) {
     rllc_status status = RLLC_OK;
     const char *name = rllc_split_names[split];
     *w = (rllc_data_row_writer){.n_ctx = p->n_ctx, .bos = rllc_tokenizer_bos(t), .repeat_fraction = p->repeat_fraction};

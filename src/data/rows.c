@@ -17,7 +17,8 @@ static rllc_status recorded_hash(const char *path, rllc_hash *hash, int64_t *row
     const rllc_json *splits = rllc_json_get(corpus, "splits");
     for (int i = 0; i < RLLC_SPLITS; i++) {
         const rllc_json *split = rllc_json_get(splits, rllc_split_names[i]);
-        const char *named = rllc_json_text(rllc_json_get(split, "file")), *hex = rllc_json_text(rllc_json_get(split, "hash"));
+        const char *named = rllc_json_text(rllc_json_get(split, "file")),
+                   *hex = rllc_json_text(rllc_json_get(split, "hash"));
         if (!named || !hex || strcmp(named, name) != 0 || strlen(hex) != 32) continue;
         memcpy(hash->hex, hex, 33);
         *rows = rllc_json_to_integer(rllc_json_get(split, "rows"), -1);
@@ -31,19 +32,22 @@ static rllc_status set_type(rllc_rows *r, const char *path, const char *descr) {
         const char *descr;
         int bytes;
         bool is_signed;
-    } types[] = {{"|u1", 1, false}, {"<u1", 1, false}, {"<u2", 2, false}, {"<u4", 4, false}, {"<i4", 4, true}, {"<i8", 8, true}};
+    } types[] = {{"|u1", 1, false}, {"<u1", 1, false}, {"<u2", 2, false},
+                 {"<u4", 4, false}, {"<i4", 4, true},  {"<i8", 8, true}};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (strcmp(types[i].descr, descr) != 0) continue;
         r->bytes = types[i].bytes;
         r->is_signed = types[i].is_signed;
         return RLLC_OK;
     }
-    return rllc_fail(RLLC_EUNSUPPORTED, "%s: token ids of type '%s'; u1, u2, u4, i4 and i8 (little-endian) are supported", path, descr);
+    return rllc_fail(RLLC_EUNSUPPORTED,
+                     "%s: token ids of type '%s'; u1, u2, u4, i4 and i8 (little-endian) are supported", path, descr);
 }
 
 static rllc_status set_shape(rllc_rows *r, const char *path, int n_dims, const int64_t *shape) {
     if (n_dims < 1 || n_dims > 3) {
-        return rllc_fail(RLLC_EUNSUPPORTED, "%s: %d dimensions; rows of ids have 1 to 3: [n_ctx], [rows, n_ctx] or [steps, batch, n_ctx]",
+        return rllc_fail(RLLC_EUNSUPPORTED,
+                         "%s: %d dimensions; rows of ids have 1 to 3: [n_ctx], [rows, n_ctx] or [steps, batch, n_ctx]",
                          path, n_dims);
     }
     for (int i = 0; i < 3; i++) r->shape[i] = i < 3 - n_dims ? 1 : shape[i - (3 - n_dims)];
@@ -65,8 +69,10 @@ static rllc_status check_ids(const rllc_rows *r, int64_t d_vocab) {
     for (int64_t i = 0; i < r->rows * r->n_ctx; i++) {
         int64_t id = token_at(r, i);
         if (id >= 0 && id < d_vocab) continue;
-        return rllc_fail(RLLC_EMISMATCH, "%s: row %lld, place %lld: the id %lld is not in a vocabulary of %lld; was it made with "
-                         "another tokenizer?", r->path, (long long)(i / r->n_ctx), (long long)(i % r->n_ctx), (long long)id,
+        return rllc_fail(RLLC_EMISMATCH,
+                         "%s: row %lld, place %lld: the id %lld is not in a vocabulary of %lld; was it made with "
+                         "another tokenizer?",
+                         r->path, (long long)(i / r->n_ctx), (long long)(i % r->n_ctx), (long long)id,
                          (long long)d_vocab);
     }
     return RLLC_OK;
@@ -79,14 +85,17 @@ static rllc_status set_hash(rllc_rows *r, bool verify) {
     if (status != RLLC_OK) return status;
     bool recorded = r->hash.hex[0] != '\0';
     if (recorded && rows != r->rows) {
-        return rllc_fail(RLLC_EMISMATCH, "%s: %lld rows, but the corpus.json beside it says %lld; pack the corpus again", r->path,
+        return rllc_fail(RLLC_EMISMATCH,
+                         "%s: %lld rows, but the corpus.json beside it says %lld; pack the corpus again", r->path,
                          (long long)r->rows, (long long)rows);
     }
     if (recorded && !verify) return RLLC_OK;
     rllc_hash found = rllc_hash_bytes(r->data, (size_t)(r->rows * r->n_ctx * r->bytes));
     if (recorded && strcmp(found.hex, r->hash.hex) != 0) {
-        return rllc_fail(RLLC_EMISMATCH, "%s: the ids are not those that corpus.json beside it speaks of (hash %s, recorded %s); pack "
-                         "the corpus again", r->path, found.hex, r->hash.hex);
+        return rllc_fail(RLLC_EMISMATCH,
+                         "%s: the ids are not those that corpus.json beside it speaks of (hash %s, recorded %s); pack "
+                         "the corpus again",
+                         r->path, found.hex, r->hash.hex);
     }
     r->hash = found;
     return RLLC_OK;

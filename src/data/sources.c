@@ -49,7 +49,8 @@ static rllc_status add_folder(file_list *l, const char *path, const struct stat 
     above here = {parents, info->st_dev, info->st_ino};
     for (const above *a = parents; a; a = a->next) {
         if (a->device == info->st_dev && a->number == info->st_ino) {
-            return rllc_fail(RLLC_EINPUT, "%s: this link leads back to a folder above it; remove it or name the files", path);
+            return rllc_fail(RLLC_EINPUT, "%s: this link leads back to a folder above it; remove it or name the files",
+                             path);
         }
     }
     RLLC_TRY(rllc_folder_list(path, &names, &n));
@@ -79,11 +80,13 @@ static rllc_status add_source(file_list *l, const char *path) {
     struct stat info;
     if (strcmp(path, "-") == 0) return add_file(l, path, NULL);
     if (*path == '\0') return rllc_fail(RLLC_EUSAGE, "a source is empty; join files and folders with single commas");
-    if (stat(path, &info) != 0) return rllc_fail(RLLC_ENOTFOUND, "%s: there is no such file or folder to read text from", path);
+    if (stat(path, &info) != 0)
+        return rllc_fail(RLLC_ENOTFOUND, "%s: there is no such file or folder to read text from", path);
     if (!S_ISDIR(info.st_mode)) return add_file(l, path, &info);
     int64_t first = l->n;
     rllc_status status = add_folder(l, path, &info, NULL);
-    if (status == RLLC_OK && l->n == first) status = rllc_fail(RLLC_EINPUT, "%s: the folder holds no files to read text from", path);
+    if (status == RLLC_OK && l->n == first)
+        status = rllc_fail(RLLC_EINPUT, "%s: the folder holds no files to read text from", path);
     if (status == RLLC_OK) qsort(l->files + first, (size_t)(l->n - first), sizeof *l->files, by_path);
     return status;
 }

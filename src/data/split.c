@@ -31,10 +31,11 @@ static size_t known_class(const char *p, size_t n, int *class, bool *opposite) {
         const char *escape;
         int class;
         bool opposite;
-    } known[] = {{"\\s", RLLC_DATA_SPACE, false},      {"\\S", RLLC_DATA_SPACE, true},       {"\\p{L}", RLLC_DATA_LETTER, false},
-                 {"\\P{L}", RLLC_DATA_LETTER, true},   {"\\p{^L}", RLLC_DATA_LETTER, true},  {"\\pL", RLLC_DATA_LETTER, false},
-                 {"\\p{N}", RLLC_DATA_NUMBER, false},  {"\\P{N}", RLLC_DATA_NUMBER, true},   {"\\p{^N}", RLLC_DATA_NUMBER, true},
-                 {"\\pN", RLLC_DATA_NUMBER, false}};
+    } known[] = {{"\\s", RLLC_DATA_SPACE, false},     {"\\S", RLLC_DATA_SPACE, true},
+                 {"\\p{L}", RLLC_DATA_LETTER, false}, {"\\P{L}", RLLC_DATA_LETTER, true},
+                 {"\\p{^L}", RLLC_DATA_LETTER, true}, {"\\pL", RLLC_DATA_LETTER, false},
+                 {"\\p{N}", RLLC_DATA_NUMBER, false}, {"\\P{N}", RLLC_DATA_NUMBER, true},
+                 {"\\p{^N}", RLLC_DATA_NUMBER, true}, {"\\pN", RLLC_DATA_NUMBER, false}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         size_t m = strlen(known[i].escape);
         if (n < m || memcmp(p, known[i].escape, m) != 0) continue;
@@ -45,20 +46,23 @@ static size_t known_class(const char *p, size_t n, int *class, bool *opposite) {
     return 0;
 }
 
-/* Passes over one escape. The classes that GPT-2's expression has are spelled out, so that they do not depend on PCRE2's
-   version of Unicode (nor on its \s, which has U+180E, no white space since Unicode 6.3). */
-static rllc_status spell_escape(rllc_string *out, const char *p, size_t n, bool in_brackets, size_t *used, const char *name) {
+/* Passes over one escape. The classes that GPT-2's expression has are spelled out, so that they do not depend on
+   PCRE2's version of Unicode (nor on its \s, which has U+180E, no white space since Unicode 6.3). */
+static rllc_status spell_escape(rllc_string *out, const char *p, size_t n, bool in_brackets, size_t *used,
+                                const char *name) {
     rllc_status status = RLLC_OK;
     int class;
     bool opposite;
     *used = known_class(p, n, &class, &opposite);
     if (*used == 0) {
-        if (n > 1 && p[1] == 'Q') return rllc_fail(RLLC_EUNSUPPORTED, "%s: \\Q in a Split pattern is not supported", name);
+        if (n > 1 && p[1] == 'Q')
+            return rllc_fail(RLLC_EUNSUPPORTED, "%s: \\Q in a Split pattern is not supported", name);
         *used = n > 1 ? 2 : 1;
         return rllc_string_add_bytes(out, p, *used);
     }
     if (in_brackets && opposite) {
-        return rllc_fail(RLLC_EUNSUPPORTED, "%s: %.*s inside brackets of a Split pattern is not supported", name, (int)*used, p);
+        return rllc_fail(RLLC_EUNSUPPORTED, "%s: %.*s inside brackets of a Split pattern is not supported", name,
+                         (int)*used, p);
     }
     if (!in_brackets) RLLC_TRY(rllc_string_add(out, opposite ? "[^" : "["));
     RLLC_TRY(add_ranges(out, class));
@@ -77,7 +81,8 @@ static rllc_status spell_out(rllc_string *out, const char *p, size_t n, const ch
             continue;
         }
         if (p[i] == '[' && in_brackets) {
-            return rllc_fail(RLLC_EUNSUPPORTED, "%s: brackets inside brackets of a Split pattern are not supported", name);
+            return rllc_fail(RLLC_EUNSUPPORTED, "%s: brackets inside brackets of a Split pattern are not supported",
+                             name);
         }
         bool opens = p[i] == '[', closes = p[i] == ']' && in_brackets;
         in_brackets = (in_brackets || opens) && !closes;
@@ -106,7 +111,8 @@ static rllc_status compile(rllc_data_split *s, const char *name) {
     if (!s->code) {
         unsigned char reason[160];
         pcre2_get_error_message(error, reason, sizeof reason);
-        status = rllc_fail(RLLC_EINPUT, "%s: the pattern of a Split is not a valid expression: %s", name, (char *)reason);
+        status =
+            rllc_fail(RLLC_EINPUT, "%s: the pattern of a Split is not a valid expression: %s", name, (char *)reason);
         goto done;
     }
     (void)pcre2_jit_compile(s->code, PCRE2_JIT_COMPLETE); /* without it matching is slower, not different */
@@ -142,7 +148,8 @@ void rllc_data_split_free(rllc_data_split *s) {
 }
 
 /* Some expressions need more stack than the compiled matcher has; the interpreter takes memory from the heap. */
-static int match_at(const rllc_data_split *s, pcre2_match_data *data, const unsigned char *text, size_t n, size_t from) {
+static int match_at(const rllc_data_split *s, pcre2_match_data *data, const unsigned char *text, size_t n,
+                    size_t from) {
     if (from > n) return PCRE2_ERROR_NOMATCH;
     int found = pcre2_match(s->code, text, n, from, PCRE2_NO_UTF_CHECK, data, NULL);
     if (found != PCRE2_ERROR_JIT_STACKLIMIT) return found;

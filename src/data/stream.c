@@ -11,9 +11,9 @@ enum { BLOCK = 1 << 18, HEAD = 16 };
 struct rllc_data_stream {
     const char *path; /* interned */
     int file;
-    bool owned;       /* not standard input */
+    bool owned; /* not standard input */
     unsigned char *block;
-    size_t n, at;     /* bytes in the block, and how many of them were passed on */
+    size_t n, at; /* bytes in the block, and how many of them were passed on */
     bool ended;
     int64_t raw_bytes;
     rllc_hasher *hasher;
@@ -57,7 +57,8 @@ rllc_status rllc_data_stream_open(rllc_data_stream **out, const char *path) {
     s->path = rllc_intern(s->owned ? path : "standard input");
     s->file = s->owned ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
     if (s->file < 0) {
-        status = rllc_fail(errno == ENOENT ? RLLC_ENOTFOUND : RLLC_EIO, "%s: cannot be opened: %s", path, strerror(errno));
+        status =
+            rllc_fail(errno == ENOENT ? RLLC_ENOTFOUND : RLLC_EIO, "%s: cannot be opened: %s", path, strerror(errno));
         goto done;
     }
     RLLC_TRY(rllc_alloc(&s->block, BLOCK, 1));

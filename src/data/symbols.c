@@ -8,9 +8,9 @@ static bool stands_for_itself(unsigned byte) {
 
 uint32_t rllc_data_symbol(unsigned char byte) {
     if (stands_for_itself(byte)) return byte;
-    if (byte <= 0x20) return 0x100u + byte;            /* 33 bytes: 00..20 */
+    if (byte <= 0x20) return 0x100u + byte;             /* 33 bytes: 00..20 */
     if (byte <= 0xA0) return 0x100u + 33 + byte - 0x7F; /* 34 bytes: 7F..A0 */
-    return 0x100u + 67;                                /* AD */
+    return 0x100u + 67;                                 /* AD */
 }
 
 /* The byte of a code point's symbol, -1 if it is no symbol. */

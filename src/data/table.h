@@ -1,4 +1,5 @@
-/* data tables: distinct strings numbered from 0, and numbers for pairs of ids. Both are open-addressed and only grow. */
+/* data tables: distinct strings numbered from 0, and numbers for pairs of ids. Both are open-addressed and only grow.
+ */
 #ifndef RLLC_DATA_TABLE_H
 #define RLLC_DATA_TABLE_H
 
@@ -8,14 +9,14 @@
 
 /** Distinct byte strings in the order in which they were added; {0} is empty. */
 typedef struct rllc_data_strings {
-    char *bytes;               /* every string with a NUL behind it */
+    char *bytes; /* every string with a NUL behind it */
     size_t n_bytes, capacity;
-    size_t *begin;             /* [n + 1] */
+    size_t *begin; /* [n + 1] */
     int64_t n, n_capacity;
     struct {
-        uint32_t tag, index;   /* high half of the hash; string number + 1, 0 = free */
-    } *slots;
-    uint64_t n_slots;          /* a power of two, or 0 */
+        uint32_t tag, index; /* high half of the hash; string number + 1, 0 = free */
+    } * slots;
+    uint64_t n_slots; /* a power of two, or 0 */
 } rllc_data_strings;
 
 void rllc_data_strings_release(rllc_data_strings *s);
@@ -32,10 +33,10 @@ static inline const char *rllc_data_string(const rllc_data_strings *s, int64_t i
 /** A number for each pair of ids; {0} is empty. */
 typedef struct rllc_data_pairs {
     struct {
-        uint64_t key;          /* left << 32 | right; UINT64_MAX = free (ids are below 2^31) */
+        uint64_t key; /* left << 32 | right; UINT64_MAX = free (ids are below 2^31) */
         int64_t value;
-    } *slots;
-    uint64_t n_slots;          /* a power of two, or 0 */
+    } * slots;
+    uint64_t n_slots; /* a power of two, or 0 */
     int64_t n;
 } rllc_data_pairs;
 

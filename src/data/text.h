@@ -4,7 +4,7 @@
 
 #include "rllc/data.h"
 
-/* ---- classes.c ------------------------------------------------------------------------------------------- */
+/* ---- classes.c --------------------------------------------------------------------------------------------- */
 
 enum { RLLC_DATA_OTHER, RLLC_DATA_LETTER, RLLC_DATA_NUMBER, RLLC_DATA_SPACE };
 enum { RLLC_DATA_CODE_POINTS = 0x110000 };
@@ -30,7 +30,7 @@ static inline uint32_t rllc_data_code_point(const unsigned char *s, size_t *widt
     return (uint32_t)(s[0] & 0x07) << 18 | (uint32_t)(s[1] & 0x3F) << 12 | (uint32_t)(s[2] & 0x3F) << 6 | (s[3] & 0x3F);
 }
 
-/* ---- pretokens.c ----------------------------------------------------------------------------------------- */
+/* ---- pretokens.c ------------------------------------------------------------------------------------------- */
 
 /**
  * The end of the pre-token that begins at byte `at` < n of valid UTF-8 text, as GPT-2's expression cuts it:
@@ -41,7 +41,7 @@ static inline uint32_t rllc_data_code_point(const unsigned char *s, size_t *widt
  */
 size_t rllc_data_pretoken_end(const unsigned char *classes, const unsigned char *s, size_t n, size_t at);
 
-/* ---- split.c --------------------------------------------------------------------------------------------- */
+/* ---- split.c ----------------------------------------------------------------------------------------------- */
 
 typedef enum { RLLC_DATA_ISOLATED, RLLC_DATA_REMOVED } rllc_data_behavior;
 

@@ -10,7 +10,8 @@ static rllc_status load_json(rllc_tokenizer **out, const char *folder, const cha
 }
 
 /* Some folders carry a tokenizer.json that numbers the tokens differently from vocab.json. The ids that a model was
-   trained with cannot be told from the files; vocab.json, from which the other was made, is taken and the remark says so. */
+   trained with cannot be told from the files; vocab.json, from which the other was made, is taken and the remark says
+   so. */
 static rllc_status load_both(rllc_tokenizer **out, const char *folder, const char *json) {
     rllc_tokenizer *original = NULL;
     rllc_status status = load_json(out, folder, json);
@@ -24,8 +25,10 @@ static rllc_status load_both(rllc_tokenizer **out, const char *folder, const cha
         }
         return status;
     }
-    original->remark = rllc_intern_printf("%s: tokenizer.json and vocab.json give tokens different ids; vocab.json and merges.txt "
-                                          "are used (name %s to use the other)", folder, json);
+    original->remark =
+        rllc_intern_printf("%s: tokenizer.json and vocab.json give tokens different ids; vocab.json and merges.txt "
+                           "are used (name %s to use the other)",
+                           folder, json);
     rllc_tokenizer_free(*out);
     *out = original;
     return RLLC_OK;
@@ -33,7 +36,8 @@ static rllc_status load_both(rllc_tokenizer **out, const char *folder, const cha
 
 static rllc_status load_folder(rllc_tokenizer **out, const char *folder) {
     const char *json = rllc_intern_printf("%s/tokenizer.json", folder);
-    const char *vocab = rllc_intern_printf("%s/vocab.json", folder), *merges = rllc_intern_printf("%s/merges.txt", folder);
+    const char *vocab = rllc_intern_printf("%s/vocab.json", folder),
+               *merges = rllc_intern_printf("%s/merges.txt", folder);
     if (!json || !vocab || !merges) return rllc_fail(RLLC_ENOMEM, "no memory for a path");
     bool both = rllc_file_exists(vocab) && rllc_file_exists(merges);
     if (!rllc_file_exists(json)) return rllc_data_vocab_merges(out, folder);
@@ -87,8 +91,8 @@ rllc_status rllc_tokenizer_decode(const rllc_tokenizer *t, const int32_t *ids, i
         size_t length;
         const char *bytes = rllc_tokenizer_token(t, ids[i], &length);
         if (!bytes) {
-            return rllc_fail(RLLC_EINPUT, "the id %d at place %lld is outside the vocabulary; expected 0 .. %lld", ids[i],
-                             (long long)i, (long long)t->size - 1);
+            return rllc_fail(RLLC_EINPUT, "the id %d at place %lld is outside the vocabulary; expected 0 .. %lld",
+                             ids[i], (long long)i, (long long)t->size - 1);
         }
         rllc_status status = rllc_string_add_bytes(out, bytes, length);
         if (status != RLLC_OK) return status;

@@ -28,8 +28,8 @@ rllc_status rllc_data_want_nothing(const rllc_json *object, const char *key, con
         rllc_json_to_real(j, 0.0) == 0.0) {
         return RLLC_OK;
     }
-    return rllc_fail(RLLC_EUNSUPPORTED, "%s: %s (%s) is not supported; only a plain byte-level BPE tokenizer is", where, key,
-                     text ? text : kind_of(j));
+    return rllc_fail(RLLC_EUNSUPPORTED, "%s: %s (%s) is not supported; only a plain byte-level BPE tokenizer is", where,
+                     key, text ? text : kind_of(j));
 }
 
 typedef struct key_check {
@@ -43,7 +43,8 @@ static rllc_status check_key(void *context, const char *key, const rllc_json *va
     for (const char *const *k = c->known; *k; k++) {
         if (strcmp(*k, key) == 0) return RLLC_OK;
     }
-    return rllc_fail(RLLC_EUNSUPPORTED, "%s: the key '%s' is not known here; leaving it out might change the tokens", c->where, key);
+    return rllc_fail(RLLC_EUNSUPPORTED, "%s: the key '%s' is not known here; leaving it out might change the tokens",
+                     c->where, key);
 }
 
 rllc_status rllc_data_want_keys(const rllc_json *object, const char *const *known, const char *where) {
@@ -68,7 +69,7 @@ static rllc_status want_byte_level(const rllc_json *root, const char *key, const
     return rllc_fail(RLLC_EUNSUPPORTED, "%s: %s of type %s is not supported; only ByteLevel is", path, key, kind_of(j));
 }
 
-/* ---- model.vocab and added_tokens together give every id its token ---------------------------------------------- */
+/* ---- model.vocab and added_tokens together give every id its token ----------------------------------------- */
 
 typedef struct entry_list {
     rllc_data_entry *entries;
@@ -99,15 +100,15 @@ static rllc_status read_tokens(rllc_tokenizer *t, const rllc_json *vocab, const 
         const char *content = rllc_json_text(rllc_json_get(token, "content"));
         size_t n = rllc_json_text_length(rllc_json_get(token, "content"));
         if (!content || n == 0 || !rllc_json_is_integer(rllc_json_get(token, "id"))) {
-            status = rllc_fail(RLLC_EINPUT, "%s: added_tokens number %lld must have an integer 'id' and a 'content'", path,
-                               (long long)i + 1);
+            status = rllc_fail(RLLC_EINPUT, "%s: added_tokens number %lld must have an integer 'id' and a 'content'",
+                               path, (long long)i + 1);
             goto done;
         }
         const rllc_json *twin = strlen(content) == n ? rllc_json_get(vocab, content) : NULL;
         int64_t id = rllc_json_to_integer(rllc_json_get(token, "id"), -1);
         if (twin && rllc_json_to_integer(twin, -1) != id) {
-            status = rllc_fail(RLLC_EINPUT, "%s: the added token '%s' has id %lld, but in the vocabulary %lld", path, content,
-                               (long long)id, (long long)rllc_json_to_integer(twin, -1));
+            status = rllc_fail(RLLC_EINPUT, "%s: the added token '%s' has id %lld, but in the vocabulary %lld", path,
+                               content, (long long)id, (long long)rllc_json_to_integer(twin, -1));
             goto done;
         }
         if (!twin) list.entries[list.n++] = (rllc_data_entry){content, n, id, false};
@@ -118,7 +119,7 @@ done:
     return status;
 }
 
-/* ---- merges ----------------------------------------------------------------------------------------------------- */
+/* ---- merges ------------------------------------------------------------------------------------------------ */
 
 /* "a b": exactly one blank, with something on both sides. */
 static rllc_status read_merge_text(rllc_tokenizer *t, const char *text, size_t n, const char *where) {
@@ -160,16 +161,26 @@ static rllc_status read_merges(rllc_tokenizer *t, const rllc_json *merges, const
     return RLLC_OK;
 }
 
-/* ---- the model and the file ------------------------------------------------------------------------------------- */
+/* ---- the model and the file -------------------------------------------------------------------------------- */
 
 static rllc_status read_model_options(rllc_tokenizer *t, const rllc_json *model, const char *path) {
-    static const char *const known[] = {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
-                                        "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges", NULL};
+    static const char *const known[] = {"type",
+                                        "dropout",
+                                        "unk_token",
+                                        "continuing_subword_prefix",
+                                        "end_of_word_suffix",
+                                        "fuse_unk",
+                                        "byte_fallback",
+                                        "ignore_merges",
+                                        "vocab",
+                                        "merges",
+                                        NULL};
     rllc_status status = RLLC_OK;
     const rllc_json *type = rllc_json_get(model, "type");
     if (!rllc_json_is_object(model)) return rllc_fail(RLLC_EINPUT, "%s: 'model' must be an object", path);
     if (type && (!rllc_json_text(type) || strcmp(rllc_json_text(type), "BPE") != 0)) {
-        return rllc_fail(RLLC_EUNSUPPORTED, "%s: a model of type %s is not supported; only BPE is", path, kind_of(model));
+        return rllc_fail(RLLC_EUNSUPPORTED, "%s: a model of type %s is not supported; only BPE is", path,
+                         kind_of(model));
     }
     RLLC_TRY(rllc_data_want_keys(model, known, path));
     RLLC_TRY(rllc_data_want_nothing(model, "dropout", path));
@@ -190,8 +201,8 @@ static rllc_status check_unknown(const rllc_tokenizer *t, const rllc_json *model
 }
 
 static rllc_status read_file(rllc_tokenizer *t, const rllc_json *root, const char *path, const char *bos) {
-    static const char *const known[] = {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
-                                        "post_processor", "decoder", "model", NULL};
+    static const char *const known[] = {"version",       "truncation",     "padding", "added_tokens", "normalizer",
+                                        "pre_tokenizer", "post_processor", "decoder", "model",        NULL};
     rllc_status status = RLLC_OK;
     const char *version = rllc_json_text(rllc_json_get(root, "version"));
     const rllc_json *model = rllc_json_get(root, "model"), *added = rllc_json_get(root, "added_tokens");
@@ -199,7 +210,8 @@ static rllc_status read_file(rllc_tokenizer *t, const rllc_json *root, const cha
         return rllc_fail(RLLC_EINPUT, "%s: not a tokenizer.json: it has no 'model'", path);
     }
     if (rllc_json_get(root, "version") && (!version || strcmp(version, "1.0") != 0)) {
-        return rllc_fail(RLLC_EUNSUPPORTED, "%s: 'version' is '%s'; only \"1.0\" is known", path, version ? version : "not text");
+        return rllc_fail(RLLC_EUNSUPPORTED, "%s: 'version' is '%s'; only \"1.0\" is known", path,
+                         version ? version : "not text");
     }
     RLLC_TRY(rllc_data_want_keys(root, known, path));
     RLLC_TRY(rllc_data_want_nothing(root, "truncation", path));

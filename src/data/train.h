@@ -7,23 +7,23 @@
 /** The words of a text as ids, all in one array, with how often each occurs. */
 typedef struct rllc_data_corpus_words {
     int32_t *ids;
-    int64_t *begin;          /* [n] */
-    int32_t *length;         /* [n] */
-    const int64_t *count;    /* [n] */
+    int64_t *begin;       /* [n] */
+    int32_t *length;      /* [n] */
+    const int64_t *count; /* [n] */
     int64_t n;
 } rllc_data_corpus_words;
 
 /** A list of word numbers, in a pool. */
 typedef struct rllc_data_cohort {
-    int64_t head, tail;      /* nodes, -1 = none */
+    int64_t head, tail; /* nodes, -1 = none */
 } rllc_data_cohort;
 
 /** What is known about a pair. */
 typedef struct rllc_data_pair {
     int32_t left, right;
     int64_t count;
-    rllc_data_cohort fresh;  /* words where it appeared since the last merge */
-    int64_t last_word;       /* the last of them */
+    rllc_data_cohort fresh; /* words where it appeared since the last merge */
+    int64_t last_word;      /* the last of them */
 } rllc_data_pair;
 
 /** A candidate: the words where the pair appeared at one time, and its count then. */
@@ -44,9 +44,9 @@ typedef struct rllc_data_queue {
     struct {
         int64_t next;
         int32_t word;
-    } *nodes;
+    } * nodes;
     int64_t n_nodes, nodes_capacity, free_node;
-    int64_t *touched;        /* pairs that appeared somewhere since the last merge */
+    int64_t *touched; /* pairs that appeared somewhere since the last merge */
     int64_t n_touched, touched_capacity;
 } rllc_data_queue;
 

@@ -55,8 +55,8 @@ static rllc_status add_extra(folder *f, extra e) {
     extra *twin = find_extra(f, e.content);
     if (e.content[0] == '\0') return rllc_fail(RLLC_EINPUT, "%s: an added token is empty", f->path);
     if ((in_vocabulary >= 0 && in_vocabulary != e.id) || (twin && twin->id != e.id)) {
-        return rllc_fail(RLLC_EINPUT, "%s: the added token '%s' has id %lld, but elsewhere in the folder %lld", f->path, e.content,
-                         (long long)e.id, (long long)(twin ? twin->id : in_vocabulary));
+        return rllc_fail(RLLC_EINPUT, "%s: the added token '%s' has id %lld, but elsewhere in the folder %lld", f->path,
+                         e.content, (long long)e.id, (long long)(twin ? twin->id : in_vocabulary));
     }
     if (twin) {
         twin->special = twin->special || e.special;
@@ -74,7 +74,9 @@ static rllc_status add_from_decoder(void *context, const char *key, const rllc_j
     char *end;
     e.id = strtoll(key, &end, 10);
     if (!e.content || *end || end == key || e.id < 0) {
-        return rllc_fail(RLLC_EINPUT, "%s/tokenizer_config.json: added_tokens_decoder must map ids to tokens with a 'content'", f->path);
+        return rllc_fail(RLLC_EINPUT,
+                         "%s/tokenizer_config.json: added_tokens_decoder must map ids to tokens with a 'content'",
+                         f->path);
     }
     RLLC_TRY(rllc_data_want_nothing(value, "single_word", f->path));
     RLLC_TRY(rllc_data_want_nothing(value, "lstrip", f->path));
@@ -151,7 +153,8 @@ static rllc_status read_merge_line(rllc_tokenizer *t, const char *line, size_t n
     const char *blank = memchr(line, ' ', n);
     RLLC_TRY(rllc_string_add_bytes(&text, line, n));
     if (!blank || memchr(blank + 1, ' ', n - (size_t)(blank - line) - 1)) {
-        status = rllc_fail(RLLC_EINPUT, "%s: '%.200s' is not two tokens with one blank between them", where, rllc_string_text(&text));
+        status = rllc_fail(RLLC_EINPUT, "%s: '%.200s' is not two tokens with one blank between them", where,
+                           rllc_string_text(&text));
         goto done;
     }
     size_t left = (size_t)(blank - line);

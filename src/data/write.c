@@ -6,7 +6,7 @@
 /* A JSON string; the bytes are valid UTF-8. */
 static rllc_status quoted(rllc_string *out, const char *s, size_t n) {
     rllc_status status = RLLC_OK;
-    static const char *const short_forms[] = {['\b'] = "\\b", ['\t'] = "\\t",  ['\n'] = "\\n", ['\f'] = "\\f",
+    static const char *const short_forms[] = {['\b'] = "\\b", ['\t'] = "\\t", ['\n'] = "\\n", ['\f'] = "\\f",
                                               ['\r'] = "\\r", ['"'] = "\\\"", ['\\'] = "\\\\"};
     RLLC_TRY(rllc_string_add(out, "\""));
     for (size_t i = 0, plain = 0; i <= n; i++) {
@@ -52,9 +52,11 @@ static rllc_status print_added(const rllc_tokenizer *t, rllc_string *out) {
     for (int64_t i = 0; i < t->n_added; i++) {
         RLLC_TRY(rllc_string_printf(out, "    {\n      \"id\": %d,\n      \"content\": ", added[i].id));
         RLLC_TRY(quoted_name(t, added[i].id, out));
-        RLLC_TRY(rllc_string_printf(out, ",\n      \"single_word\": false,\n      \"lstrip\": false,\n"
-                                    "      \"rstrip\": false,\n      \"normalized\": %s,\n      \"special\": %s\n    }%s\n",
-                                    word(added[i].normalized), word(added[i].special), i + 1 < t->n_added ? "," : ""));
+        RLLC_TRY(
+            rllc_string_printf(out,
+                               ",\n      \"single_word\": false,\n      \"lstrip\": false,\n"
+                               "      \"rstrip\": false,\n      \"normalized\": %s,\n      \"special\": %s\n    }%s\n",
+                               word(added[i].normalized), word(added[i].special), i + 1 < t->n_added ? "," : ""));
     }
     RLLC_TRY(rllc_string_add(out, "  ],\n"));
 done:
@@ -64,9 +66,11 @@ done:
 
 static rllc_status print_byte_level(rllc_string *out, const char *key, const char *pad, bool add_prefix_space,
                                     bool trim_offsets, bool use_regex, const char *end) {
-    return rllc_string_printf(out, "%s%s{\n%s  \"type\": \"ByteLevel\",\n%s  \"add_prefix_space\": %s,\n"
-                              "%s  \"trim_offsets\": %s,\n%s  \"use_regex\": %s\n%s}%s\n", pad, key, pad, pad,
-                              word(add_prefix_space), pad, word(trim_offsets), pad, word(use_regex), pad, end);
+    return rllc_string_printf(out,
+                              "%s%s{\n%s  \"type\": \"ByteLevel\",\n%s  \"add_prefix_space\": %s,\n"
+                              "%s  \"trim_offsets\": %s,\n%s  \"use_regex\": %s\n%s}%s\n",
+                              pad, key, pad, pad, word(add_prefix_space), pad, word(trim_offsets), pad, word(use_regex),
+                              pad, end);
 }
 
 static rllc_status print_pretokenizer(const rllc_tokenizer *t, rllc_string *out) {
@@ -79,11 +83,13 @@ static rllc_status print_pretokenizer(const rllc_tokenizer *t, rllc_string *out)
         const rllc_data_split *s = t->splits[i];
         size_t n;
         const char *pattern = rllc_data_split_pattern(s, &n);
-        RLLC_TRY(rllc_string_printf(out, "      {\n        \"type\": \"Split\",\n        \"pattern\": {\n          \"%s\": ",
+        RLLC_TRY(rllc_string_printf(out,
+                                    "      {\n        \"type\": \"Split\",\n        \"pattern\": {\n          \"%s\": ",
                                     rllc_data_split_literal(s) ? "String" : "Regex"));
         RLLC_TRY(quoted(out, pattern, n));
-        RLLC_TRY(rllc_string_printf(out, "\n        },\n        \"behavior\": \"%s\",\n        \"invert\": %s\n      },\n",
-                                    rllc_data_split_removes(s) ? "Removed" : "Isolated", word(rllc_data_split_inverts(s))));
+        RLLC_TRY(
+            rllc_string_printf(out, "\n        },\n        \"behavior\": \"%s\",\n        \"invert\": %s\n      },\n",
+                               rllc_data_split_removes(s) ? "Removed" : "Isolated", word(rllc_data_split_inverts(s))));
     }
     RLLC_TRY(print_byte_level(out, "", "      ", t->add_prefix_space, true, t->use_regex, ""));
     RLLC_TRY(rllc_string_add(out, "    ]\n  },\n"));
@@ -131,10 +137,12 @@ rllc_status rllc_data_tokenizer_print(const rllc_tokenizer *t, rllc_string *out)
     RLLC_TRY(print_pretokenizer(t, out));
     RLLC_TRY(print_byte_level(out, "\"post_processor\": ", "  ", true, false, true, ","));
     RLLC_TRY(print_byte_level(out, "\"decoder\": ", "  ", true, true, true, ","));
-    RLLC_TRY(rllc_string_printf(out, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
-                                "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
-                                "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": %s,\n",
-                                word(t->ignore_merges)));
+    RLLC_TRY(
+        rllc_string_printf(out,
+                           "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
+                           "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
+                           "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": %s,\n",
+                           word(t->ignore_merges)));
     RLLC_TRY(print_vocabulary(t, out));
     RLLC_TRY(print_merges(t, out));
     RLLC_TRY(rllc_string_add(out, "  }\n}"));
