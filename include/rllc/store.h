@@ -98,7 +98,7 @@ rllc_status rllc_store_scores(rllc_store *s, const char *metric, rllc_store_scor
 /** One estimate's worth of sampling: checkpoint x component x corpus x loss, with all options. */
 typedef struct rllc_store_cell {
     int64_t id;
-    const char *identity;     /* hash of everything that decides the result; unique */
+    const char *identity;     /* hash of everything that decides the result */
     int64_t checkpoint_id, corpus_id;
     const char *component;    /* "l0h3" */
     int64_t dim;              /* numbers that move */
@@ -114,8 +114,7 @@ typedef struct rllc_store_cell {
     const char *corpus;
     bool refined_data;
 } rllc_store_cell;
-/** Finds the cell by identity or inserts it; fills id, complete, seconds. RLLC_EMISMATCH if that identity belongs to
- *  another checkpoint, corpus or component. */
+/** Finds the cell by (identity, checkpoint, corpus, component) or inserts it; fills id, complete, seconds. */
 rllc_status rllc_store_put_cell(rllc_store *s, rllc_store_cell *c) RLLC_MUST_USE;
 rllc_status rllc_store_update_cell(rllc_store *s, int64_t id, bool complete, double seconds) RLLC_MUST_USE;
 /** Ordered by seed, step, corpus, component. */

@@ -58,6 +58,6 @@ rllc_hash rllc_tensors_hash(const rllc_tensor_view *tensors, int64_t n) {
         const bool carry = __builtin_add_overflow(low, from_hex(h.hex + 16), &low);
         high += from_hex(h.hex) + carry;
     }
-    snprintf(text, sizeof text, "tensors %" PRId64 " %016" PRIx64 "%016" PRIx64, n, high, low);
+    (void)snprintf(text, sizeof text, "tensors %" PRId64 " %016" PRIx64 "%016" PRIx64, n, high, low);
     return rllc_hash_text(text);
 }

@@ -18,9 +18,9 @@ rllc_status rllc_checkpoint_scan_fail(const rllc_checkpoint_scan *s, const char 
     if (c < 0) {
         memcpy(found, "the end of the header", 22);
     } else if (c > 0x20 && c < 0x7F) {
-        snprintf(found, sizeof found, "'%c'", c);
+        (void)snprintf(found, sizeof found, "'%c'", c);
     } else {
-        snprintf(found, sizeof found, "byte 0x%02x", (unsigned)c);
+        (void)snprintf(found, sizeof found, "byte 0x%02x", (unsigned)c);
     }
     return rllc_fail(RLLC_EINPUT,
                      "%s: byte %zu of the safetensors header: found %s, expected %s; the file is damaged, "

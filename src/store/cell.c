@@ -1,30 +1,15 @@
 /* Cells of the sampling grid and the estimates derived from them. */
 #include "store/internal.h"
 
-#include <string.h>
-
-/* A cell that exists must be of the same weights, data and component: else its identity leaves something out. */
-static rllc_status check_same(const rllc_store *s, sqlite3_stmt *found, const rllc_store_cell *c) {
-    const char *component = (const char *)sqlite3_column_text(found, 5);
-    if (sqlite3_column_int64(found, 3) == c->checkpoint_id && sqlite3_column_int64(found, 4) == c->corpus_id &&
-        component && strcmp(component, c->component ? c->component : "") == 0) {
-        return RLLC_OK;
-    }
-    return rllc_fail(RLLC_EMISMATCH,
-                     "%s: cell %s is of checkpoint %lld, corpus %lld, component %s, but is now asked for as "
-                     "checkpoint %lld, corpus %lld, component %s; its identity must tell them apart",
-                     s->path, c->identity, (long long)sqlite3_column_int64(found, 3),
-                     (long long)sqlite3_column_int64(found, 4), component ? component : "", (long long)c->checkpoint_id,
-                     (long long)c->corpus_id, c->component);
-}
-
 static rllc_status find_cell(rllc_store *s, rllc_store_cell *c, bool *found) {
     rllc_status status = RLLC_OK;
     sqlite3_stmt *statement = NULL;
-    RLLC_TRY(rllc_store_query(s, RLLC_SQL_FIND_CELL, RLLC_VALUES(RLLC_STR(c->identity)), &statement));
+    RLLC_TRY(rllc_store_query(
+        s, RLLC_SQL_FIND_CELL,
+        RLLC_VALUES(RLLC_STR(c->identity), RLLC_INT(c->checkpoint_id), RLLC_INT(c->corpus_id), RLLC_STR(c->component)),
+        &statement));
     RLLC_TRY(rllc_store_next(s, statement, found));
     if (*found) {
-        RLLC_TRY(check_same(s, statement, c));
         c->id = sqlite3_column_int64(statement, 0);
         c->complete = sqlite3_column_int64(statement, 1) != 0;
         c->seconds = rllc_store_real(statement, 2);

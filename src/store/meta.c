@@ -11,7 +11,7 @@ static rllc_status add_line(rllc_string *out, const char *path) {
     FILE *file = fopen(path, "re");
     if (!file) return RLLC_OK;
     if (!fgets(line, sizeof line, file)) line[0] = '\0';
-    fclose(file);
+    (void)fclose(file);
     line[strcspn(line, "\n")] = '\0';
     return rllc_string_add(out, line);
 }
@@ -78,7 +78,7 @@ done:
 
 rllc_status rllc_store_get_provenance(rllc_store *s, int64_t id, rllc_string *out) {
     char what[48];
-    snprintf(what, sizeof what, "provenance %lld", (long long)id);
+    (void)snprintf(what, sizeof what, "provenance %lld", (long long)id);
     return get_text(s, RLLC_SQL_GET_PROVENANCE, RLLC_INT(id), what, out);
 }
 
@@ -94,7 +94,7 @@ rllc_status rllc_store_set_meta(rllc_store *s, const char *key, const char *valu
 
 rllc_status rllc_store_get_meta(rllc_store *s, const char *key, rllc_string *out) {
     char what[128];
-    snprintf(what, sizeof what, "'%.100s'", key);
+    (void)snprintf(what, sizeof what, "'%.100s'", key);
     return get_text(s, RLLC_SQL_GET_META, RLLC_STR(key), what, out);
 }
 

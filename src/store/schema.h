@@ -65,7 +65,7 @@ static const char *const rllc_store_schema[] = {
 
     "CREATE TABLE cell ( -- one estimate's worth of sampling: checkpoint x component x corpus x loss\n"
     "    id INTEGER PRIMARY KEY,\n"
-    "    identity TEXT NOT NULL UNIQUE, -- hash of everything that decides the result\n"
+    "    identity TEXT NOT NULL,    -- hash of everything that decides the result\n"
     "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id), -- the weights w*\n"
     "    corpus_id INTEGER NOT NULL REFERENCES corpus (id), -- the data of the loss\n"
     "    component TEXT NOT NULL,   -- 'full', 'l0h3', ...: which weights move\n"
@@ -75,7 +75,8 @@ static const char *const rllc_store_schema[] = {
     "    provenance_id INTEGER NOT NULL REFERENCES provenance (id), -- the process that began it\n"
     "    complete INTEGER NOT NULL CHECK (complete IN (0, 1)), -- 1: every chain has ended\n"
     "    seconds REAL NOT NULL,     -- its share of wall time so far\n"
-    "    nbeta REAL NOT NULL        -- inverse temperature times n: estimate = nbeta x loss difference\n"
+    "    nbeta REAL NOT NULL,       -- inverse temperature times n: estimate = nbeta x loss difference\n"
+    "    UNIQUE (identity, checkpoint_id, corpus_id, component)\n"
     ") STRICT",
 
     "CREATE INDEX cell_checkpoint ON cell (checkpoint_id)",

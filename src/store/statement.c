@@ -72,7 +72,7 @@ static rllc_status fail_statement(const rllc_store *s, int code, int which) {
     const char *text = texts[which];
     int n = 0, words = 0;
     while (text[n] && n < 40 && (text[n] != ' ' || ++words < 3)) n++;
-    snprintf(doing, sizeof doing, "run '%.*s'", n, text);
+    (void)snprintf(doing, sizeof doing, "run '%.*s'", n, text);
     return rllc_store_fail(s, code, doing);
 }
 
