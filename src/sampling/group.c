@@ -25,16 +25,22 @@ done:
     return status;
 }
 
-/** Hash of everything that decides the result. The component enters by what it moves, not by how it is called. */
+/** Hash of everything that decides the result, and of the names under which it is kept: noise and minibatches depend on
+ *  the contents alone, so one set of weights under two names gives two cells with the same bits. */
 static rllc_status make_identity(const rllc_group *g, const rllc_component *c, const char *options, const char **out) {
+    const rllc_sampling_job *job = g->job;
     rllc_status status = RLLC_OK;
     rllc_hasher *h;
     RLLC_TRY(rllc_hasher_new(&h));
-    const char *texts[] = {g->job->checkpoint->hash, g->job->corpus->hash, g->job->tokenizer_hash, "next_token", options};
+    const char *texts[] = {job->checkpoint->hash, job->corpus->hash, job->corpus->name, job->tokenizer_hash,
+                           "next_token", options, c->name};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) rllc_hasher_add(h, texts[i], strlen(texts[i]) + 1);
+    rllc_hasher_add(h, &job->checkpoint->seed, sizeof job->checkpoint->seed);
+    rllc_hasher_add(h, &job->checkpoint->step, sizeof job->checkpoint->step);
     rllc_hasher_add(h, c->ranges, (size_t)c->n_ranges * sizeof *c->ranges);
     *out = rllc_intern(rllc_hasher_end(h).hex);
     rllc_hasher_free(h);
+    if (!*out) status = rllc_fail(RLLC_ENOMEM, "no memory for the identity of a cell");
 done:
     return status;
 }

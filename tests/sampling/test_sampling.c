@@ -294,6 +294,28 @@ static void test_results_are_not_reused_for_other_weights_data_or_options(void *
     end(&w);
 }
 
+/** Equal contents under two names - of a component, a corpus, a checkpoint - are two cells in one store, with equal bits. */
+static void test_equal_contents_under_two_names_give_equal_bits(void **state) {
+    (void)state;
+    struct world w;
+    static struct result r;
+    begin(&w);
+    w.job.options.components = "l0h1+l1h0,l1h0+l0h1";
+    run_whole(&w, "run.db", &r);
+    w.job.options.components = "l0h1+l1h0";
+    w.corpus.name = "the same";
+    run_whole(&w, "run.db", &r);
+    w.checkpoint.step++;
+    run_whole(&w, "run.db", &r);
+    assert_int_equal(r.n_cells, 4);
+    for (int64_t i = 1; i < 4; i++) {
+        assert_memory_equal(r.loss[0], r.loss[i], sizeof r.loss[0]);
+        assert_memory_equal(r.baseline[0], r.baseline[i], sizeof r.baseline[0]);
+        assert_memory_equal(&r.llc[0], &r.llc[i], sizeof r.llc[0]);
+    }
+    end(&w);
+}
+
 static void test_token_losses_average_to_the_recorded_loss(void **state) {
     (void)state;
     struct world w;
@@ -356,6 +378,7 @@ int main(void) {
         cmocka_unit_test(test_first_draw_and_init_loss_are_at_the_checkpoint),
         cmocka_unit_test(test_diverged_chains_are_results),
         cmocka_unit_test(test_results_are_not_reused_for_other_weights_data_or_options),
+        cmocka_unit_test(test_equal_contents_under_two_names_give_equal_bits),
         cmocka_unit_test(test_token_losses_average_to_the_recorded_loss),
         cmocka_unit_test(test_wrong_rows_are_refused),
     };
