@@ -12,15 +12,19 @@ static rllc_status add_json_string(rllc_string *out, const char *text) {
     static const char shorts[] = "\b\f\n\r\t\"\\", names[] = "bfnrt\"\\";
     rllc_status status = RLLC_OK;
     RLLC_TRY(rllc_string_add(out, "\""));
-    for (const char *c = text; *c; c++) {
+    for (const char *c = text; *c;) {
+        size_t plain = 0;
+        while ((unsigned char)c[plain] >= 0x20 && c[plain] != '"' && c[plain] != '\\') plain++;
+        RLLC_TRY(rllc_string_add_bytes(out, c, plain));
+        c += plain;
+        if (!*c) break;
         const char *found = strchr(shorts, *c);
         if (found) {
             RLLC_TRY(rllc_string_printf(out, "\\%c", names[found - shorts]));
-        } else if ((unsigned char)*c < 0x20) {
-            RLLC_TRY(rllc_string_printf(out, "\\u%04x", (unsigned)*c));
         } else {
-            RLLC_TRY(rllc_string_add_bytes(out, c, 1));
+            RLLC_TRY(rllc_string_printf(out, "\\u%04x", (unsigned)*c));
         }
+        c++;
     }
     RLLC_TRY(rllc_string_add(out, "\""));
 done:

@@ -162,6 +162,14 @@ static void test_write_refuses_what_cannot_be_read(void **state) {
     t[1] = view("b", RLLC_F32, floats, 1, two);
     t[1].n_dims = RLLC_MAX_DIMS + 1;
     assert_fails(rllc_safetensors_write(path, t, 2, NULL), RLLC_EINPUT, "product of its dimensions");
+    t[1] = view("b", RLLC_F32, floats, 1, (int64_t[]){(int64_t)1 << 62});
+    assert_fails(rllc_safetensors_write(path, t, 2, NULL), RLLC_EINPUT, "'b' has an impossible size");
+    rllc_tensor_view vast[17];
+    for (int i = 0; i < 17; i++) {
+        vast[i] = view(rllc_intern_printf("%d", i), RLLC_OTHER, floats, 1, (int64_t[]){(int64_t)1 << 59});
+        vast[i].dtype_name = "U8";
+    }
+    assert_fails(rllc_safetensors_write(path, vast, 17, NULL), RLLC_EINPUT, "together are larger than any file");
     t[1] = view("b", RLLC_OTHER, floats, 1, two);
     assert_fails(rllc_safetensors_write(path, t, 2, NULL), RLLC_EUNSUPPORTED, "no known type");
     assert_ok(rllc_json_set(metadata, "step", rllc_json_integer(3)));
@@ -169,6 +177,31 @@ static void test_write_refuses_what_cannot_be_read(void **state) {
     assert_false(rllc_file_exists(path));
     assert_int_equal(rllc_safetensors_write("/no such folder/a", t, 1, NULL), RLLC_EIO);
     rllc_json_free(metadata);
+}
+
+/* Names of 26 x 4 MB: more than a header may have. The message shows the beginning of one. */
+static void test_write_refuses_a_header_that_is_too_long(void **state) {
+    enum { N = 26, LENGTH = 4000000 };
+    rllc_tensor_view t[N];
+    char *names = malloc((size_t)N * (LENGTH + 1));
+    assert_non_null(names);
+    for (int i = 0; i < N; i++) {
+        char *name = names + i * (LENGTH + 1);
+        for (int k = 0; k < LENGTH; k += 2) memcpy(name + k, "\xC3\xA9", 2);
+        name[0] = (char)('a' + i); /* four or three bytes before characters of two: the cut must not fall inside one */
+        name[1] = (char)('a' + i);
+        name[2] = 'y';
+        name[3] = 'z';
+        name[LENGTH] = '\0';
+        t[i] = view(name + i % 2, RLLC_F32, floats, 1, (int64_t[]){2});
+    }
+    const char *path = scratch_path(state, "too long");
+    assert_fails(rllc_safetensors_write(path, t, N, NULL), RLLC_EUNSUPPORTED, "at most 100000000 are allowed");
+    assert_true(rllc_utf8_valid(rllc_error_detail(), strlen(rllc_error_detail()), NULL));
+    assert_non_null(strstr(rllc_error_detail(), "..."));
+    assert_true(strlen(rllc_error_detail()) < 500);
+    assert_false(rllc_file_exists(path));
+    free(names);
 }
 
 /* A disk that is full after a few bytes, for every number of bytes: no file appears, none is left behind. */
@@ -340,6 +373,7 @@ int main(void) {
         cmocka_unit_test(test_write_matches_the_library),
         cmocka_unit_test(test_read_the_library_values),
         cmocka_unit_test(test_write_refuses_what_cannot_be_read),
+        cmocka_unit_test(test_write_refuses_a_header_that_is_too_long),
         cmocka_unit_test(test_write_to_a_full_disk_leaves_the_old_file),
         cmocka_unit_test(test_half_types_convert_exactly),
         cmocka_unit_test(test_double_converts_to_nearest_or_fails),

@@ -1,4 +1,6 @@
 /* The store keeps what sampling gives it: cells, chains with their weights, traces, per-token losses, estimates. */
+#include <sys/mman.h>
+
 #include "store/samples.h"
 
 static void test_cell_is_found_by_identity(void **state) {
@@ -111,6 +113,10 @@ static void test_chain_keeps_weights_bit_for_bit_until_it_ends(void **state) {
     assert_ok(rllc_store_get_chain(s, cell.id, 3, &out, back, 4, &has));
     assert_true(!has && out.diverged && out.init_loss == 3 && out.dim == 0);
     assert_string_equal(out.reason, "loss is NaN at draw 57");
+    c.weights = weights;
+    c.dim = 0;
+    assert_fails(rllc_store_put_chain(s, &c, 0, 0, NULL, NULL), RLLC_EMISMATCH, "weights of dimension 0");
+    c.weights = NULL;
     c.cell_id = 50;
     assert_fails(rllc_store_put_chain(s, &c, 0, 0, NULL, NULL), RLLC_EMISMATCH, "FOREIGN KEY");
     rllc_store_close(s);
@@ -173,6 +179,11 @@ static void test_token_losses_keep_their_shape(void **state) {
                  "room for 5");
     assert_fails(rllc_store_get_token_losses(s, cell.id, 2, 1, 4, back, 6, &rows, &columns), RLLC_ENOTFOUND, "draw 4");
     assert_int_equal(rllc_store_put_token_losses(s, cell.id, 2, 0, 4, values, INT64_MAX, 2), RLLC_EMISMATCH);
+    float *large = mmap(NULL, 1200000000, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_true(large != MAP_FAILED);
+    assert_fails(rllc_store_put_token_losses(s, cell.id, 2, 0, 6, large, 300000000, 1), RLLC_EUNSUPPORTED,
+                 "more than 1 GB");
+    assert_int_equal(munmap(large, 1200000000), 0);
     assert_ok(rllc_store_put_token_losses(s, cell.id, 2, 0, 5, values, 0, 0));
     assert_ok(rllc_store_get_token_losses(s, cell.id, 2, 0, 5, back, 6, &rows, &columns));
     assert_true(rows == 0 && columns == 0);
