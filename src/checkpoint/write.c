@@ -115,7 +115,7 @@ static int by_alignment(const void *a, const void *b) {
     return strcmp(x->t->name, y->t->name);
 }
 
-static rllc_status add_tensor(rllc_string *out, const item *it, int64_t begin) {
+static rllc_status add_tensor(rllc_string *out, const item *it, int64_t begin, int64_t end) {
     rllc_status status = RLLC_OK;
     RLLC_TRY(rllc_string_add(out, ","));
     RLLC_TRY(add_json_string(out, it->t->name));
@@ -125,7 +125,7 @@ static rllc_status add_tensor(rllc_string *out, const item *it, int64_t begin) {
     for (int i = 0; i < it->t->n_dims; i++) {
         RLLC_TRY(rllc_string_printf(out, "%s%" PRId64, i > 0 ? "," : "", it->t->shape[i]));
     }
-    RLLC_TRY(rllc_string_printf(out, "],\"data_offsets\":[%" PRId64 ",%" PRId64 "]}", begin, begin + it->size));
+    RLLC_TRY(rllc_string_printf(out, "],\"data_offsets\":[%" PRId64 ",%" PRId64 "]}", begin, end));
 done:
     return status;
 }
@@ -137,10 +137,12 @@ static rllc_status make_header(rllc_string *out, const char *path, const item *i
     int64_t begin = 0;
     RLLC_TRY(add_metadata(out, path, metadata));
     for (int64_t i = 0; i < n; i++) {
-        RLLC_TRY(add_tensor(out, &items[i], begin));
-        if (__builtin_add_overflow(begin, items[i].size, &begin)) {
+        int64_t end;
+        if (__builtin_add_overflow(begin, items[i].size, &end)) {
             return rllc_fail(RLLC_EINPUT, "%s: the tensors together are larger than any file", path);
         }
+        RLLC_TRY(add_tensor(out, &items[i], begin, end));
+        begin = end;
     }
     RLLC_TRY(rllc_string_add(out, "}"));
     while (out->length % 8 != 0) RLLC_TRY(rllc_string_add(out, " "));
