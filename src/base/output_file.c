@@ -91,9 +91,13 @@ static int sync_folder_of(const char *path) {
 
 /* Flushes, syncs and closes the stream; 0 or the first error. */
 static int finish_stream(FILE *stream) {
+    const int before = errno; /* of a write that just failed, when the caller comes here to have it named */
     errno = 0;
     int error = fflush(stream) != 0 ? (errno ? errno : EIO) : 0;
-    if (!error && ferror(stream)) error = EIO; /* an earlier write failed; its errno is gone */
+    if (ferror(stream)) {
+        const bool names_it = before == ENOSPC || before == EFBIG || before == EDQUOT;
+        if (names_it || !error) error = names_it ? before : EIO;
+    }
     if (!error) error = sync_file(fileno(stream));
     if (fclose(stream) != 0 && !error) error = errno ? errno : EIO;
     return error;

@@ -49,7 +49,8 @@ static rllc_status infer_options(const rllc_safetensors *s, rllc_model_options *
     o->d_head = query->shape[2];
     o->n_layers = count_layers(s);
     /* without LayerNorm tensors the blocks are read as normalization null: LNPre cannot be told from it by shape */
-    o->normalization = rllc_safetensors_find(s, "ln_final.w") ? RLLC_NORM_LN : RLLC_NORM_NULL;
+    const bool ln = rllc_safetensors_find(s, "ln_final.w") || rllc_safetensors_find(s, "blocks.0.ln1.w");
+    o->normalization = ln ? RLLC_NORM_LN : RLLC_NORM_NULL;
 done:
     rllc_json_free(saved);
     return status;

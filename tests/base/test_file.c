@@ -196,6 +196,25 @@ static void test_output_file_leaves_nothing_when_writing_fails(void **state) {
     signal(SIGXFSZ, handler);
 }
 
+/* A caller whose fwrite fails goes straight to commit, which names the reason. */
+static void test_output_file_names_the_failure_of_a_write(void **state) {
+    const char *path = scratch_path(state, "out");
+    static char block[100000];
+    struct rlimit before, small;
+    rllc_output_file f;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){.rlim_cur = 20000, .rlim_max = before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_ok(rllc_output_file_open(&f, path));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    size_t written = fwrite(block, 1, sizeof block, f.stream);
+    rllc_status committed = written < sizeof block ? rllc_output_file_commit(&f) : RLLC_OK;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    assert_fails(committed, RLLC_EIO, strerror(EFBIG));
+    assert_names(state, NULL, 0);
+}
+
 /* An early write failed, then there was room again: the file has a hole in it and must not appear. */
 static void test_output_file_remembers_an_early_failure(void **state) {
     const char *path = scratch_path(state, "out");
@@ -271,6 +290,7 @@ int main(void) {
         SCRATCH(test_output_file_refuses_bad_places),
         SCRATCH(test_output_file_keeps_links),
         SCRATCH(test_output_file_leaves_nothing_when_writing_fails),
+        SCRATCH(test_output_file_names_the_failure_of_a_write),
         SCRATCH(test_output_file_remembers_an_early_failure),
         SCRATCH(test_output_file_is_whole_when_synced),
         SCRATCH(test_output_file_when_sync_or_rename_fails),
