@@ -13,8 +13,12 @@ foreach(set generic avx2 avx512)
     COMPILE_OPTIONS "${kernel_options};${kernel_options_${set}}")
 endforeach()
 
-# bench_kernels: checks, then times each kernel at the shapes that matter.
+# bench_kernels: checks, then times each kernel at the shapes that matter, beside OpenBLAS if that is here.
 if(EXISTS ${CMAKE_SOURCE_DIR}/bench/kernels.c)
   add_executable(bench_kernels bench/kernels.c)
   target_link_libraries(bench_kernels PRIVATE rllc_kernels)
+  if(OPENBLAS_FOUND)
+    target_compile_definitions(bench_kernels PRIVATE RLLC_BENCH_OPENBLAS)
+    target_link_libraries(bench_kernels PRIVATE PkgConfig::OPENBLAS)
+  endif()
 endif()

@@ -22,7 +22,8 @@ static rllc_status draw_rows(void *context, int64_t stream, int64_t step, int64_
 }
 
 /* One chain: draw a batch, record the losses at w_t and w*, step. */
-static rllc_status run_chain(rllc_potential *p, const rllc_sampler_options *o, uint32_t chain, double *loss, double *baseline) {
+static rllc_status run_chain(rllc_potential *p, const rllc_sampler_options *o, uint32_t chain, double *loss,
+                             double *baseline) {
     rllc_status status = RLLC_OK;
     const rllc_potential_member *m = &p->members[0];
     const int64_t which = 0;
@@ -31,11 +32,13 @@ static rllc_status run_chain(rllc_potential *p, const rllc_sampler_options *o, u
     RLLC_TRY(rllc_alloc(&gradient, m->dim, sizeof *gradient));
     RLLC_TRY(rllc_alloc(&scratch, m->dim, sizeof *scratch));
     memcpy(w, m->w0, (size_t)m->dim * sizeof *w);
-    rllc_sampler_state state = {.dim = m->dim, .w = w, .w0 = m->w0, .spans = m->spans, .n_spans = m->n_spans, .scratch = scratch};
+    rllc_sampler_state state = {
+        .dim = m->dim, .w = w, .w0 = m->w0, .spans = m->spans, .n_spans = m->n_spans, .scratch = scratch};
     for (uint32_t t = 0; t < DRAWS; t++) {
         const rllc_stream noise = rllc_stream_make(o->seed, "noise", chain, t);
         RLLC_TRY(rllc_potential_prepare(p, chain, t));
-        RLLC_TRY(rllc_potential_loss_and_gradient(p, 1, &which, (const float *const *)&w, &loss[t], &gradient, &baseline[t]));
+        RLLC_TRY(rllc_potential_loss_and_gradient(p, 1, &which, (const float *const *)&w, &loss[t], &gradient,
+                                                  &baseline[t]));
         RLLC_TRY(rllc_sampler_step(o, &state, gradient, &noise));
     }
 done:
@@ -63,10 +66,12 @@ static rllc_status estimate(const char *checkpoint, const char *tokens, const ch
     RLLC_TRY(rllc_potential_transformer(&p, &model, moving, 1, BATCH, (rllc_batch_source){&rows, draw_rows}, 0, NULL));
     for (int c = 0; c < CHAINS; c++) {
         RLLC_TRY(run_chain(p, &o, (uint32_t)c, loss[c], baseline[c]));
-        traces[c] = (rllc_trace){.n_draws = DRAWS, .loss = loss[c], .baseline = baseline[c], .init_loss = baseline[c][0], .stream = c};
+        traces[c] = (rllc_trace){
+            .n_draws = DRAWS, .loss = loss[c], .baseline = baseline[c], .init_loss = baseline[c][0], .stream = c};
     }
     rllc_estimate_from_traces(traces, CHAINS, o.nbeta, &e, NULL, NULL);
-    printf("%s: %lld weights, llc %.3f +- %.3f\n", rllc_component_label(name), (long long)component.size, e.llc_mean, e.llc_sd);
+    printf("%s: %lld weights, llc %.3f +- %.3f\n", rllc_component_label(name), (long long)component.size, e.llc_mean,
+           e.llc_sd);
 done:
     rllc_potential_free(p);
     rllc_component_release(&component);

@@ -14,7 +14,8 @@ static const rllc_option options[] = {
     RLLC_OPTION(bench_options, presets, RLLC_TEXT, "demo,paper", RLLC_UNBOUNDED, NULL, "", "whose models are timed"),
     RLLC_OPTION(bench_options, seconds, RLLC_REAL, "2", 0.01, 600, NULL, "s", "for each timing"),
 };
-static const rllc_option_table table = {"bench", "what is timed, how long", options, sizeof options / sizeof options[0]};
+static const rllc_option_table table = {"bench", "what is timed, how long", options,
+                                        sizeof options / sizeof options[0]};
 static const rllc_option_table *const tables[] = {&table, NULL};
 
 enum { MOST_PRESETS = 8 };
@@ -56,8 +57,8 @@ static rllc_status whole_run(const rllc_run_config *c, const rllc_model *m, int 
     RLLC_TRY(rllc_grid_parse(c->sampling_checkpoints, &grid, &n));
     RLLC_TRY(rllc_sampling_cost(&job, &steps, &tokens, &flops, &memory, &disk));
     for (const char *p = c->sampling_corpora; *p; p++) corpora += *p == ',';
-    row->training_seconds = (double)(c->n_seeds * c->training.steps * c->training.batch_size * m->options.n_ctx) /
-                            row->training.tokens;
+    row->training_seconds =
+        (double)(c->n_seeds * c->training.steps * c->training.batch_size * m->options.n_ctx) / row->training.tokens;
     row->sampling_seconds = (double)(c->n_seeds * n * corpora) * tokens / row->sampling.tokens;
 done:
     rllc_free(grid);
@@ -108,13 +109,13 @@ static const char *duration(double seconds) {
 }
 
 static void print_row(const bench *b, const bench_row *r, const char *pass, const rllc_rate *rate) {
-    printf("%-7s %-9s %4lld x %-5lld %11.0f %10.1f  %5.0f%%\n", r->preset, pass, (long long)rate->rows, (long long)r->n_ctx,
-           rate->tokens, rate->flops / 1e9, 100 * rate->flops / b->gemm_all);
+    printf("%-7s %-9s %4lld x %-5lld %11.0f %10.1f  %5.0f%%\n", r->preset, pass, (long long)rate->rows,
+           (long long)r->n_ctx, rate->tokens, rate->flops / 1e9, 100 * rate->flops / b->gemm_all);
 }
 
 static void print_text(const bench *b) {
-    printf("kernels %s: matrix product %.1f GFLOP/s on one thread, %.1f on %d\n\n", rllc_kernels_get()->name, b->gemm_one / 1e9,
-           b->gemm_all / 1e9, b->threads);
+    printf("kernels %s: matrix product %.1f GFLOP/s on one thread, %.1f on %d\n\n", rllc_kernels_get()->name,
+           b->gemm_one / 1e9, b->gemm_all / 1e9, b->threads);
     printf("preset  pass      batch           tokens/s    GFLOP/s  of product\n");
     for (int i = 0; i < b->n; i++) {
         print_row(b, &b->rows[i], "training", &b->rows[i].training);

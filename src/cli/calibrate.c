@@ -102,7 +102,8 @@ typedef struct stopwatch {
     bool begun, warm;
 } stopwatch;
 
-/* `while (again(&w, least)) call();` times calls for at least so long. The first only warms, unless it took that long. */
+/* `while (again(&w, least)) call();` times calls for at least so long. The first only warms, unless it took that long.
+ */
 static bool again(stopwatch *w, double least) {
     const double now = rllc_now();
     if (w->begun) w->calls++;
@@ -152,7 +153,7 @@ typedef struct crowd {
     rllc_member *members;
     float *values; /* free coordinates and gradients of all members */
     int64_t n_components, n;
-    double flops;  /* a token of the batch: all members and the base pass */
+    double flops; /* a token of the batch: all members and the base pass */
 } crowd;
 
 static void crowd_release(crowd *c) {
@@ -162,7 +163,8 @@ static void crowd_release(crowd *c) {
     rllc_free(c->values);
 }
 
-/* Where member coordinates come from: the weights themselves, so that the arithmetic is that of a chain's first step. */
+/* Where member coordinates come from: the weights themselves, so that the arithmetic is that of a chain's first step.
+ */
 static void gather(const rllc_component *c, const float *weights, float *out) {
     for (int64_t i = 0; i < c->n_ranges; i++) {
         memcpy(out, weights + c->ranges[i].first, (size_t)c->ranges[i].n * sizeof *out);
@@ -213,7 +215,8 @@ rllc_status rllc_measure_sampling(const rllc_model_options *shape, const rllc_sa
     RLLC_TRY(rllc_model_init(&p.model, shape));
     RLLC_TRY(rllc_components_expand(&p.model, sampling->components, &names, &selected));
     rllc_model_release(&p.model);
-    if (selected * chains * threads_of(n_threads) * shape->n_ctx > MOST_MEMBER_TOKENS) chains = 1; /* large: half will do */
+    if (selected * chains * threads_of(n_threads) * shape->n_ctx > MOST_MEMBER_TOKENS)
+        chains = 1; /* large: half will do */
     const int64_t share = MOST_MEMBER_TOKENS / (selected * chains);
     RLLC_TRY(pass_init(&p, shape, rows_to_time(sampler->batch_size, shape->n_ctx, n_threads, share), n_threads));
     RLLC_TRY(crowd_init(&c, &p.model, sampling->components, chains));

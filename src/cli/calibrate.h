@@ -6,9 +6,9 @@
 
 /** A measured rate: units a second, and what they cost. */
 typedef struct rllc_rate {
-    double tokens;  /* a second; of members in sampling */
-    double flops;   /* a second, by the model's own count */
-    int64_t rows;   /* sequences a call that was timed */
+    double tokens; /* a second; of members in sampling */
+    double flops;  /* a second, by the model's own count */
+    int64_t rows;  /* sequences a call that was timed */
 } rllc_rate;
 
 /** Floating-point operations a second of the kernel table's matrix product, on all threads at once. */
@@ -23,7 +23,8 @@ rllc_status rllc_measure_sampling(const rllc_model_options *shape, const rllc_sa
                                   const rllc_sampler_options *sampler, int n_threads, double seconds,
                                   rllc_rate *out) RLLC_MUST_USE;
 
-/** How text becomes tokens: seconds to train on it (0 with a tokenizer given), bytes a second through it, bytes a token. */
+/** How text becomes tokens: seconds to train on it (0 with a tokenizer given), bytes a second through it, bytes a
+ * token. */
 typedef struct rllc_text_rate {
     double train_seconds, bytes, bytes_per_token;
 } rllc_text_rate;

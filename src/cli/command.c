@@ -8,8 +8,10 @@
 
 static const rllc_option common_options[] = {
     {"help", RLLC_BOOLEAN, COMMON(help), "false", RLLC_UNBOUNDED, NULL, "", "this text (also -h)"},
-    {"json", RLLC_BOOLEAN, COMMON(json), "false", RLLC_UNBOUNDED, NULL, "", "results as one JSON object on standard output"},
-    {"threads", RLLC_INTEGER, COMMON(threads), "0", 0, 1024, NULL, "", "threads to use; 0 = every core this process may use"},
+    {"json", RLLC_BOOLEAN, COMMON(json), "false", RLLC_UNBOUNDED, NULL, "",
+     "results as one JSON object on standard output"},
+    {"threads", RLLC_INTEGER, COMMON(threads), "0", 0, 1024, NULL, "",
+     "threads to use; 0 = every core this process may use"},
     {"progress", RLLC_CHOICE, COMMON(progress), "auto", RLLC_UNBOUNDED, "auto,bar,plain,json,none", "",
      "how progress is shown on standard error"},
     {"quiet", RLLC_BOOLEAN, COMMON(quiet), "false", RLLC_UNBOUNDED, NULL, "", "no progress and no messages (also -q)"},

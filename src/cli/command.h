@@ -8,8 +8,8 @@
 typedef struct rllc_command {
     const char *name;
     const char *summary;
-    const char *usage;    /* "rllc eval --checkpoint FILE --tokens FILE [options]" */
-    const char *examples; /* shown first in --help; one example a line, "# what it does" above it */
+    const char *usage;                      /* "rllc eval --checkpoint FILE --tokens FILE [options]" */
+    const char *examples;                   /* shown first in --help; one example a line, "# what it does" above it */
     const rllc_option_table *const *tables; /* NULL-terminated: printed by --help */
     rllc_status (*main)(int argc, const char *const *argv); /* arguments after the command's name */
 } rllc_command;
@@ -17,11 +17,11 @@ typedef struct rllc_command {
 /** Flags every command takes; read by rllc_cli_options together with the command's own. */
 typedef struct rllc_common_options {
     bool help;
-    bool json;             /* results as one JSON object on stdout */
-    int64_t threads;       /* 0 = all of this process' cores */
-    int progress;          /* auto, bar, plain, json, none (stderr) */
+    bool json;       /* results as one JSON object on stdout */
+    int64_t threads; /* 0 = all of this process' cores */
+    int progress;    /* auto, bar, plain, json, none (stderr) */
     bool quiet;
-    bool color;            /* --no-color turns it off */
+    bool color; /* --no-color turns it off */
 } rllc_common_options;
 extern const rllc_option_table rllc_common_option_table;
 
@@ -35,7 +35,8 @@ rllc_status rllc_cli_options(const rllc_command *command, rllc_common_options *c
  *  signal ends the program at once). Valid for the life of the process. */
 const rllc_monitor *rllc_cli_monitor(const rllc_common_options *common);
 
-/** Prints a JSON object as one line (or indented on a terminal) on stdout, with "schema": "rllc.<command>/1". Takes j over. */
+/** Prints a JSON object as one line (or indented on a terminal) on stdout, with "schema": "rllc.<command>/1". Takes j
+ * over. */
 rllc_status rllc_cli_print_json(const char *command, rllc_json *j) RLLC_MUST_USE;
 
 /** The provenance record of this process: machine, kernels, version, commit, command line, threads. */

@@ -13,10 +13,12 @@ static rllc_status fault(const rllc_yaml *y) {
     return y->line > 0 ? RLLC_EINPUT : RLLC_EUSAGE;
 }
 
-static rllc_status unknown_key(const rllc_yaml *y, const char *key, const char *where, const char *const *known, int n) {
+static rllc_status unknown_key(const rllc_yaml *y, const char *key, const char *where, const char *const *known,
+                               int n) {
     const char *nearest = rllc_nearest(key, known, n);
     rllc_string all = {0};
-    if (nearest) return rllc_fail(fault(y), "%s: unknown key '%s' in %s; did you mean '%s'?", place_of(y), key, where, nearest);
+    if (nearest)
+        return rllc_fail(fault(y), "%s: unknown key '%s' in %s; did you mean '%s'?", place_of(y), key, where, nearest);
     for (int i = 0; i < n; i++) {
         if (rllc_string_printf(&all, "%s%s", i ? ", " : "", known[i]) != RLLC_OK) break;
     }
@@ -69,7 +71,8 @@ static rllc_status check_name(const rllc_yaml *y, const char *name) {
     bool good = *name && *name != '.' && *name != '-';
     for (const char *p = name; good && *p; p++) good = isalnum((unsigned char)*p) || strchr("_.-", *p);
     if (good) return RLLC_OK;
-    return rllc_fail(fault(y), "%s: the corpus name '%s' should be letters, digits, '_', '-' and '.': it names a folder",
+    return rllc_fail(fault(y),
+                     "%s: the corpus name '%s' should be letters, digits, '_', '-' and '.': it names a folder",
                      place_of(y), name);
 }
 
@@ -149,7 +152,8 @@ static rllc_status build_tree(rllc_yaml **out, const char *preset, const char *f
     const rllc_yaml *named = rllc_yaml_get(user, "preset");
     if (!preset && named && !named->is_null && named->kind == RLLC_YAML_SCALAR) preset = named->scalar;
     if (preset) RLLC_TRY(rllc_preset_text(preset, &text));
-    RLLC_TRY(rllc_yaml_parse(&root, text, strlen(text), preset ? rllc_intern_printf(RLLC_PRESET_FILE "%s", preset) : "no preset"));
+    RLLC_TRY(rllc_yaml_parse(&root, text, strlen(text),
+                             preset ? rllc_intern_printf(RLLC_PRESET_FILE "%s", preset) : "no preset"));
     if (rllc_yaml_get(user, "corpora") && rllc_yaml_get(root, "corpora")) {
         RLLC_TRY(rllc_yaml_override(root, "corpora=null"));
         if (rllc_yaml_get(root, "sampling")) RLLC_TRY(rllc_yaml_override(root, "sampling.corpora=null"));

@@ -49,12 +49,9 @@ rllc_run_section rllc_run_corpus_section(rllc_run_corpus *corpus);
 /** The last part of reading: fills in what follows from the rest, refuses what does not fit together. */
 rllc_status rllc_run_config_complete(rllc_run_config *c, const rllc_yaml *root) RLLC_MUST_USE;
 
-/** The tables of all sections, for --help; NULL-terminated. */
-extern const rllc_option_table *const rllc_run_tables[];
-
 /**
- * Reads the preset (NULL: the file's own word), the file (NULL: none), then the overrides "a.b=c" in order, and completes
- * what follows from the rest. An unknown key is refused with the nearest known one, file and line.
+ * Reads the preset (NULL: the file's own word), the file (NULL: none), then the overrides "a.b=c" in order, and
+ * completes what follows from the rest. An unknown key is refused with the nearest known one, file and line.
  */
 rllc_status rllc_run_config_read(rllc_run_config *c, const char *preset, const char *file, const char *const *overrides,
                                  int n_overrides) RLLC_MUST_USE;
@@ -68,7 +65,5 @@ rllc_status rllc_run_config_grid(const rllc_run_config *c, const char **text) RL
 
 /** The YAML text of a preset; RLLC_EUSAGE with the nearest name if there is none. */
 rllc_status rllc_preset_text(const char *name, const char **text) RLLC_MUST_USE;
-/** Appends "  name  what it is" lines. */
-rllc_status rllc_presets_help(rllc_string *out) RLLC_MUST_USE;
 
 #endif

@@ -44,7 +44,8 @@ static rllc_status read_seeds(rllc_run_config *c) {
         c->seeds[c->n_seeds++] = seed;
         text = end + strspn(end, ", ");
     }
-    if (status == RLLC_OK && c->n_seeds == 0) return rllc_fail(RLLC_EINPUT, "seeds: none given; one is enough: seeds: [1]");
+    if (status == RLLC_OK && c->n_seeds == 0)
+        return rllc_fail(RLLC_EINPUT, "seeds: none given; one is enough: seeds: [1]");
     return status;
 }
 

@@ -3,8 +3,10 @@
 
 #include "cli/config.h"
 
-#define TABLE(name, summary, options) {name, summary, options, (int)(sizeof options / sizeof options[0])}
-#define OPTION(field, key, help) {key, RLLC_TEXT, offsetof(rllc_run_config, field), NULL, RLLC_UNBOUNDED, NULL, "", help}
+#define TABLE(name, summary, options)                                                                                  \
+    { name, summary, options, (int)(sizeof options / sizeof options[0]) }
+#define OPTION(field, key, help)                                                                                       \
+    { key, RLLC_TEXT, offsetof(rllc_run_config, field), NULL, RLLC_UNBOUNDED, NULL, "", help }
 
 static const rllc_option run_options[] = {
     OPTION(preset, "preset", "demo, small or paper: what is not said here is as there"),
@@ -33,11 +35,6 @@ static const rllc_option_table training_table = TABLE("training", "which corpus 
 static const rllc_option_table sampling_table = TABLE("sampling", "what is sampled where", sampling_options);
 static const rllc_option_table score_table = TABLE("scores", "what is scored", score_options);
 
-const rllc_option_table *const rllc_run_tables[] = {
-    &run_table, &tokenizer_table, &rllc_bpe_option_table, &rllc_reader_option_table, &rllc_packing_option_table,
-    &rllc_model_option_table, &rllc_adamw_option_table, &training_table, &rllc_train_option_table, &sampling_table,
-    &rllc_sampling_option_table, &rllc_sampler_option_table, &score_table, &rllc_score_option_table, NULL};
-
 void rllc_run_sections(rllc_run_config *c, rllc_run_section out[RLLC_RUN_SECTIONS]) {
     const rllc_run_section all[RLLC_RUN_SECTIONS] = {
         {"run", {{&run_table, c}}, 1},
@@ -46,15 +43,18 @@ void rllc_run_sections(rllc_run_config *c, rllc_run_section out[RLLC_RUN_SECTION
         {"optimizer", {{&rllc_adamw_option_table, &c->optimizer}}, 1},
         {"training", {{&training_table, c}, {&rllc_train_option_table, &c->training}}, 2},
         {"scores", {{&score_table, c}, {&rllc_score_option_table, &c->score}}, 2},
-        {"sampling", {{&sampling_table, c}, {&rllc_sampling_option_table, &c->sampling},
-                      {&rllc_sampler_option_table, &c->sampler}}, 3},
+        {"sampling",
+         {{&sampling_table, c}, {&rllc_sampling_option_table, &c->sampling}, {&rllc_sampler_option_table, &c->sampler}},
+         3},
     };
     memcpy(out, all, sizeof all);
 }
 
 rllc_run_section rllc_run_corpus_section(rllc_run_corpus *corpus) {
-    return (rllc_run_section){rllc_intern_printf("corpora.%s", corpus->name),
-                              {{&rllc_reader_option_table, &corpus->reader}, {&rllc_packing_option_table, &corpus->packing}}, 2};
+    return (rllc_run_section){
+        rllc_intern_printf("corpora.%s", corpus->name),
+        {{&rllc_reader_option_table, &corpus->reader}, {&rllc_packing_option_table, &corpus->packing}},
+        2};
 }
 
 /* ---- printing -------------------------------------------------------------------------------------------- */

@@ -37,8 +37,8 @@ rllc_status rllc_cli_print(const rllc_string *text) RLLC_MUST_USE;
 
 /** What one progress line needs beyond the report itself. */
 typedef struct rllc_progress_times {
-    double elapsed;   /* seconds since the stage began */
-    double rate;      /* units a second, 0 if not known yet */
+    double elapsed; /* seconds since the stage began */
+    double rate;    /* units a second, 0 if not known yet */
 } rllc_progress_times;
 
 /** Appends a line like tqdm's, at most `columns` wide: with `bar` "stage 42%|####    | n/total unit [elapsed<remaining,

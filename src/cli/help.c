@@ -22,9 +22,9 @@ static const char overview_examples[] =
     "  # one learning coefficient: head 3 of layer 0, on code\n"
     "  rllc sample --checkpoint run/seed-1/checkpoints/step1000 --component l0h3 --tokens run/corpora/code\n";
 
-static const char exit_codes[] =
-    "  0 done; 1 the work failed; 2 the command line is not understood; 3 bad input;\n"
-    "  75 stopped early with all work saved: the same command goes on (Ctrl-C, SIGTERM, SIGUSR1; a second one ends at once)\n";
+static const char exit_codes[] = "  0 done; 1 the work failed; 2 the command line is not understood; 3 bad input;\n"
+                                 "  75 stopped early with all work saved: the same command goes on (Ctrl-C, SIGTERM, "
+                                 "SIGUSR1; a second one ends at once)\n";
 
 const rllc_command *const *rllc_cli_commands(int *n) {
     *n = N_OF(commands);
@@ -43,15 +43,17 @@ rllc_status rllc_cli_find_command(const char *name, const rllc_command **out) {
     }
     const char *nearest = rllc_nearest(name, names, N_OF(commands));
     if (nearest) {
-        return rllc_fail(RLLC_EUSAGE, "there is no command '%s'; did you mean '%s'? 'rllc --help' lists all", name, nearest);
+        return rllc_fail(RLLC_EUSAGE, "there is no command '%s'; did you mean '%s'? 'rllc --help' lists all", name,
+                         nearest);
     }
     return rllc_fail(RLLC_EUSAGE, "there is no command '%s'; 'rllc --help' lists all", name);
 }
 
 rllc_status rllc_cli_overview(rllc_string *out) {
     rllc_status status = RLLC_OK;
-    RLLC_TRY(rllc_string_add(out, "rllc " RLLC_VERSION ": weight- and data-refined local learning coefficients of small "
-                                  "attention-only transformers\n\nExamples:\n"));
+    RLLC_TRY(rllc_string_add(out,
+                             "rllc " RLLC_VERSION ": weight- and data-refined local learning coefficients of small "
+                             "attention-only transformers\n\nExamples:\n"));
     RLLC_TRY(rllc_string_add(out, overview_examples));
     RLLC_TRY(rllc_string_add(out, "\nCommands:\n"));
     for (int i = 0; i < N_OF(commands); i++) {
@@ -59,7 +61,8 @@ rllc_status rllc_cli_overview(rllc_string *out) {
     }
     RLLC_TRY(rllc_string_add(out, "\nExit codes:\n"));
     RLLC_TRY(rllc_string_add(out, exit_codes));
-    RLLC_TRY(rllc_string_add(out, "\n'rllc COMMAND --help' says more about a command; 'rllc --version' about this build.\n"));
+    RLLC_TRY(rllc_string_add(
+        out, "\n'rllc COMMAND --help' says more about a command; 'rllc --version' about this build.\n"));
 done:
     return status;
 }

@@ -13,7 +13,11 @@ rllc_status rllc_cli_print_json(const char *command, rllc_json *j) {
     /* The schema goes first, where a reader looks for it. */
     const char *members = rllc_string_text(&text) + 1;
     bool empty = rllc_json_length(j) == 0;
-    printf("{%s\"schema\": \"rllc.%s/1\"%s%s\n", indent ? "\n  " : "", command, empty ? "" : indent ? "," : ", ", members);
+    printf("{%s\"schema\": \"rllc.%s/1\"%s%s\n", indent ? "\n  " : "", command,
+           empty    ? ""
+           : indent ? ","
+                    : ", ",
+           members);
     if (fflush(stdout) == EOF || ferror(stdout)) status = rllc_fail(RLLC_EIO, "standard output: writing failed");
 done:
     rllc_string_release(&text);

@@ -9,23 +9,23 @@
 
 enum { AUTO, BAR, PLAIN, JSON, NONE }; /* the choices of --progress, in order */
 
-#define REDRAW_SECONDS 0.1  /* bar */
-#define LINE_SECONDS 30.0   /* plain: a full line every 30 s or 10 %, a second apart at least */
+#define REDRAW_SECONDS 0.1 /* bar */
+#define LINE_SECONDS 30.0  /* plain: a full line every 30 s or 10 %, a second apart at least */
 #define LINE_FRACTION 0.1
 #define LINE_PAUSE 1.0
 #define JSON_SECONDS 1.0
-#define RATE_SECONDS 20.0   /* memory of the running mean of the rate */
+#define RATE_SECONDS 20.0 /* memory of the running mean of the rate */
 
 /* One bar at a time: progress comes only from the thread that entered the library. */
 static struct {
     int mode;
     char stage[32];
-    double start;               /* of the stage */
+    double start; /* of the stage */
     double last_time, last_current;
     double rate;
     double shown_time, shown_fraction;
-    bool line_open;             /* the cursor stands behind a bar */
-    rllc_string line, bar;      /* scratch; the bar as last drawn */
+    bool line_open;        /* the cursor stands behind a bar */
+    rllc_string line, bar; /* scratch; the bar as last drawn */
 } state;
 
 static volatile sig_atomic_t stop_requested, silent;
@@ -124,7 +124,8 @@ static bool is_due(double fraction, double now, bool finished) {
     switch (state.mode) {
     case BAR: return waited >= REDRAW_SECONDS;
     case JSON: return waited >= JSON_SECONDS;
-    default: return waited >= LINE_SECONDS || (waited >= LINE_PAUSE && fraction - state.shown_fraction >= LINE_FRACTION);
+    default:
+        return waited >= LINE_SECONDS || (waited >= LINE_PAUSE && fraction - state.shown_fraction >= LINE_FRACTION);
     }
 }
 

@@ -4,8 +4,10 @@
 #include "cli/config.h"
 
 typedef struct preset {
-    const char *name, *summary, *text;
+    const char *name, *text;
 } preset;
+
+/* clang-format off */
 
 /* A recipe of its own, not the paper's: sinusoidally initialised positions and copied spans in half of the rows let a
    108,000-parameter model grow an induction head within minutes, which natural text alone does not. */
@@ -20,7 +22,8 @@ static const char demo[] =
     "model: {n_layers: 2, d_model: 64, n_heads: 4, d_head: 16, n_ctx: 64, positions_init: sinusoidal, "
     "positions_amplitude: 2}\n"
     "optimizer: {lr: 6e-3, weight_decay: 0.05}\n"
-    "training: {corpus: mix, steps: 12000, batch_size: 16, checkpoints: '0,100,200..12000:200', validation_rows: 1024}\n"
+    "training: {corpus: mix, steps: 12000, batch_size: 16, checkpoints: '0,100,200..12000:200', "
+    "validation_rows: 1024}\n"
     "scores: {score_samples: 1000}\n"
     "sampling:\n"
     "  corpora: [mix, code, natural]\n"
@@ -77,11 +80,9 @@ static const char paper[] =
     "  num_init_loss_batches: 16\n"
     "  seed: 100\n";
 
-static const preset presets[] = {
-    {"demo", "a small model on the demonstration's text: minutes (a recipe of its own, not the paper's)", demo},
-    {"small", "the same recipe, larger: an hour or two", small},
-    {"paper", "the paper's model, training and sampling on two corpora of yours: weeks on two cores", paper},
-};
+/* clang-format on */
+
+static const preset presets[] = {{"demo", demo}, {"small", small}, {"paper", paper}};
 enum { N_PRESETS = (int)(sizeof presets / sizeof presets[0]) };
 
 rllc_status rllc_preset_text(const char *name, const char **text) {
@@ -95,11 +96,4 @@ rllc_status rllc_preset_text(const char *name, const char **text) {
     const char *nearest = rllc_nearest(name, names, N_PRESETS);
     return rllc_fail(RLLC_EUSAGE, "there is no preset '%s'; %s%s%s", name, nearest ? "did you mean '" : "there are ",
                      nearest ? nearest : "demo, small and paper", nearest ? "'?" : "");
-}
-
-rllc_status rllc_presets_help(rllc_string *out) {
-    rllc_status status = RLLC_OK;
-    for (int i = 0; i < N_PRESETS; i++) RLLC_TRY(rllc_string_printf(out, "  %-6s %s\n", presets[i].name, presets[i].summary));
-done:
-    return status;
 }

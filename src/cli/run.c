@@ -10,7 +10,8 @@ typedef struct run_options {
 } run_options;
 
 static const rllc_option options[] = {
-    RLLC_OPTION(run_options, preset, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "", "demo, small or paper: see below"),
+    RLLC_OPTION(run_options, preset, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "",
+                "demo (minutes), small (an hour or two) or paper (the paper's own: weeks)"),
     RLLC_OPTION(run_options, output, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "folder", "the run's folder (also -o)"),
     RLLC_OPTION(run_options, dry_run, RLLC_BOOLEAN, "false", RLLC_UNBOUNDED, NULL, "",
                 "what there is to do, and what it costs here in tokens, time and disk (also -n)"),
@@ -116,14 +117,15 @@ static rllc_status show_config(const rllc_run *r) {
 /* ---- the command line ------------------------------------------------------------------------------------ */
 
 /* "a.b=c" is an override, anything else the file. */
-static rllc_status sort_arguments(const char **words, int n, const char **file, const char **overrides, int *n_overrides) {
+static rllc_status sort_arguments(const char **words, int n, const char **file, const char **overrides,
+                                  int *n_overrides) {
     for (int i = 0; i < n; i++) {
         const char *equals = strchr(words[i], '=');
         if (equals && !rllc_file_exists(words[i])) {
             overrides[(*n_overrides)++] = words[i];
         } else if (*file) {
-            return rllc_fail(RLLC_EUSAGE, "two configuration files, %s and %s; rllc run takes one, and overrides a.b=c", *file,
-                             words[i]);
+            return rllc_fail(RLLC_EUSAGE, "two configuration files, %s and %s; rllc run takes one, and overrides a.b=c",
+                             *file, words[i]);
         } else {
             *file = words[i];
         }
@@ -148,7 +150,8 @@ done:
 static rllc_status run_with(rllc_run *r, const run_options *o, const char *file, const char *const *overrides, int n) {
     rllc_status status = RLLC_OK;
     if (!file && !o->preset) {
-        return rllc_fail(RLLC_EUSAGE, "name a configuration file, or a preset: rllc run config.yaml, rllc run --preset demo");
+        return rllc_fail(RLLC_EUSAGE,
+                         "name a configuration file, or a preset: rllc run config.yaml, rllc run --preset demo");
     }
     RLLC_TRY(rllc_run_config_read(&r->config, o->preset, file, overrides, n));
     if (o->show_config) {

@@ -33,7 +33,8 @@ static rllc_status visit(walk *w, const char *path) {
     if (stat(path, &s) != 0) {
         if (w->dry) return RLLC_OK;
         const char *hint = strncmp(path, "demo/text", 9) == 0
-                               ? "; 'make demo' fetches it, or 'tools/demo-corpus.sh demo/text demo/packages'" : "";
+                               ? "; 'make demo' fetches it, or 'tools/demo-corpus.sh demo/text demo/packages'"
+                               : "";
         return rllc_fail(RLLC_ENOTFOUND, "%s: %s%s", path, strerror(errno), hint);
     }
     if (S_ISDIR(s.st_mode)) return visit_folder(w, path);
@@ -63,11 +64,13 @@ static rllc_status add_sources(rllc_string *text, const rllc_run_corpus *corpus,
     const char *sources = corpus->reader.sources;
     walk w = {.lines = text, .dry = dry};
     if (!dry && (!sources || !*sources)) {
-        return rllc_fail(RLLC_EINPUT, "corpora.%s.sources: none given; name files or folders of text: corpora.%s.sources=PATH",
+        return rllc_fail(RLLC_EINPUT,
+                         "corpora.%s.sources: none given; name files or folders of text: corpora.%s.sources=PATH",
                          corpus->name, corpus->name);
     }
     if (sources && strcmp(sources, "-") == 0) {
-        return rllc_fail(RLLC_EINPUT, "corpora.%s.sources: standard input cannot be read again; save it to a file", corpus->name);
+        return rllc_fail(RLLC_EINPUT, "corpora.%s.sources: standard input cannot be read again; save it to a file",
+                         corpus->name);
     }
     return walk_sources(&w, sources);
 }
@@ -148,7 +151,8 @@ static rllc_status later_hashes(const rllc_run_config *c, rllc_run_identity *id)
     RLLC_TRY(add_options(&text, &rllc_score_option_table, &c->score));
     id->scores = hash_of(&text);
     rllc_string_clear(&text);
-    RLLC_TRY(rllc_string_printf(&text, "%s%s\n%s\n", rllc_string_text(&models), c->sampling_corpora, c->sampling_checkpoints));
+    RLLC_TRY(rllc_string_printf(&text, "%s%s\n%s\n", rllc_string_text(&models), c->sampling_corpora,
+                                c->sampling_checkpoints));
     for (int64_t i = 0; i < c->n_corpora; i++) RLLC_TRY(rllc_string_printf(&text, "%s\n", id->corpora[i]));
     RLLC_TRY(add_options(&text, &rllc_sampling_option_table, &c->sampling));
     RLLC_TRY(add_options(&text, &rllc_sampler_option_table, &c->sampler));
@@ -214,7 +218,8 @@ bool rllc_run_is_done(const rllc_run *r, const char *stage, const char *hash) {
 }
 
 bool rllc_run_tokenizer_is_done(const rllc_run *r) {
-    return rllc_run_is_done(r, "tokenizer", r->identity.tokenizer) && rllc_file_exists(rllc_run_path(r, "tokenizer.json"));
+    return rllc_run_is_done(r, "tokenizer", r->identity.tokenizer) &&
+           rllc_file_exists(rllc_run_path(r, "tokenizer.json"));
 }
 
 bool rllc_run_corpus_is_done(const rllc_run *r, int64_t i) {
@@ -235,8 +240,8 @@ bool rllc_run_train_is_done(const rllc_run *r, int64_t i) {
     if (!rllc_run_is_done(r, rllc_run_train_stage(seed), r->identity.train[i])) return false;
     bool there = rllc_run_config_grid(&r->config, &grid) == RLLC_OK && rllc_grid_parse(grid, &steps, &n) == RLLC_OK;
     for (int64_t k = 0; there && k < n; k++) {
-        there = rllc_file_exists(rllc_intern_printf("%s/checkpoints/step%lld/model.safetensors", rllc_run_seed_path(r, seed),
-                                                    (long long)steps[k]));
+        there = rllc_file_exists(rllc_intern_printf("%s/checkpoints/step%lld/model.safetensors",
+                                                    rllc_run_seed_path(r, seed), (long long)steps[k]));
     }
     rllc_free(steps);
     return there;

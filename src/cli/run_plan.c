@@ -48,7 +48,8 @@ static rllc_status measure_text(rllc_run *r, plan *p) {
         RLLC_TRY(rllc_reader_next(reader, &text, &n));
         if (text) RLLC_TRY(rllc_string_add_bytes(&sample, text, n));
     } while (text && sample.length < SAMPLE_BYTES);
-    RLLC_TRY(rllc_measure_tokenizer(rllc_string_text(&sample), sample.length, &r->config.tokenizer, r->tokenizer, &p->text));
+    RLLC_TRY(
+        rllc_measure_tokenizer(rllc_string_text(&sample), sample.length, &r->config.tokenizer, r->tokenizer, &p->text));
 done:
     rllc_reader_close(reader);
     rllc_string_release(&sample);
@@ -73,10 +74,12 @@ static void plan_corpus(const rllc_run *r, plan *p, int64_t i) {
     const rllc_run_corpus *corpus = &r->config.corpora[i];
     const double bytes = rllc_sources_bytes(corpus->reader.sources);
     plan_line line = {.stage = "corpus", .done = rllc_run_corpus_is_done(r, i)};
-    line.what = bytes > 0 ? rllc_intern_printf("%s, %.1f MB of files", corpus->name, bytes / 1e6)
-                          : rllc_intern_printf("%s, text not there yet: corpora.%s.sources=PATH", corpus->name, corpus->name);
+    line.what = bytes > 0
+                    ? rllc_intern_printf("%s, %.1f MB of files", corpus->name, bytes / 1e6)
+                    : rllc_intern_printf("%s, text not there yet: corpora.%s.sources=PATH", corpus->name, corpus->name);
     if (p->text.bytes_per_token > 0) {
-        const double width = (r->tokenizer ? rllc_tokenizer_size(r->tokenizer) : r->config.tokenizer.vocab_size) > 65536 ? 4 : 2;
+        const double width =
+            (r->tokenizer ? rllc_tokenizer_size(r->tokenizer) : r->config.tokenizer.vocab_size) > 65536 ? 4 : 2;
         line.tokens = bytes / p->text.bytes_per_token;
         line.disk = line.tokens * width;
         line.seconds = bytes / p->text.bytes;
@@ -89,7 +92,12 @@ static void plan_corpus(const rllc_run *r, plan *p, int64_t i) {
 static rllc_status plan_training(const rllc_run *r, plan *p, const rllc_model_options *shape) {
     rllc_status status = RLLC_OK;
     double tokens, memory, disk;
-    rllc_train_job job = {.model = *shape, .optimizer = r->config.optimizer, .options = r->config.training,
+    const rllc_rows planned = {.rows = 1, .n_ctx = shape->n_ctx, .path = "the corpus to be packed"};
+    rllc_train_job job = {.folder = r->config.output,
+                          .model = *shape,
+                          .optimizer = r->config.optimizer,
+                          .options = r->config.training,
+                          .train = &planned,
                           .n_threads = (int)r->common.threads};
     RLLC_TRY(rllc_run_config_grid(&r->config, &job.options.checkpoints));
     RLLC_TRY(rllc_train_cost(&job, &tokens, &memory, &disk));
@@ -97,13 +105,16 @@ static rllc_status plan_training(const rllc_run *r, plan *p, const rllc_model_op
                                    &p->training));
     p->memory = memory;
     for (int64_t i = 0; i < r->config.n_seeds; i++) {
-        add_line(p, (plan_line){.stage = "train", .done = rllc_run_train_is_done(r, i),
-                                .what = rllc_intern_printf("seed %llu, %lld steps of %lld x %lld tokens",
-                                                           (unsigned long long)r->config.seeds[i],
-                                                           (long long)r->config.training.steps,
-                                                           (long long)r->config.training.batch_size, (long long)shape->n_ctx),
-                                .tokens = tokens, .flops = tokens * p->training.flops / p->training.tokens,
-                                .seconds = tokens / p->training.tokens, .disk = disk});
+        add_line(p, (plan_line){.stage = "train",
+                                .done = rllc_run_train_is_done(r, i),
+                                .what = rllc_intern_printf(
+                                    "seed %llu, %lld steps of %lld x %lld tokens",
+                                    (unsigned long long)r->config.seeds[i], (long long)r->config.training.steps,
+                                    (long long)r->config.training.batch_size, (long long)shape->n_ctx),
+                                .tokens = tokens,
+                                .flops = tokens * p->training.flops / p->training.tokens,
+                                .seconds = tokens / p->training.tokens,
+                                .disk = disk});
     }
 done:
     return status;
@@ -143,12 +154,17 @@ static rllc_status plan_scores(const rllc_run *r, plan *p, const rllc_model_opti
     RLLC_TRY(count_steps(grid, &checkpoints));
     RLLC_TRY(rllc_alloc(&tokens, shape->n_ctx, sizeof *tokens));
     for (int i = 0; i < n; i++) {
-        if (!r->config.scores || strstr(r->config.scores, list[i]->name)) one += score_tokens(list[i], shape, &r->config.score, tokens);
+        if (!r->config.scores || strstr(r->config.scores, list[i]->name))
+            one += score_tokens(list[i], shape, &r->config.score, tokens);
     }
     const double all = one * (double)(checkpoints * r->config.n_seeds);
-    add_line(p, (plan_line){.stage = "scores", .done = rllc_run_is_done(r, "scores", r->identity.scores),
-                            .what = rllc_intern_printf("%lld checkpoints", (long long)(checkpoints * r->config.n_seeds)),
-                            .tokens = all, .flops = all * forward_flops, .seconds = all * forward_flops / p->training.flops});
+    add_line(p,
+             (plan_line){.stage = "scores",
+                         .done = rllc_run_is_done(r, "scores", r->identity.scores),
+                         .what = rllc_intern_printf("%lld checkpoints", (long long)(checkpoints * r->config.n_seeds)),
+                         .tokens = all,
+                         .flops = all * forward_flops,
+                         .seconds = all * forward_flops / p->training.flops});
 done:
     rllc_free(tokens);
     return status;
@@ -167,8 +183,8 @@ static rllc_status plan_sampling(const rllc_run *r, plan *p, const rllc_model *m
     double steps, tokens, flops, memory, disk;
     int64_t checkpoints = 0, n = 0;
     const char **names = NULL;
-    const rllc_sampling_job job = {.model = m, .sampler = r->config.sampler, .options = r->config.sampling,
-                                   .n_threads = (int)r->common.threads};
+    const rllc_sampling_job job = {
+        .model = m, .sampler = r->config.sampler, .options = r->config.sampling, .n_threads = (int)r->common.threads};
     RLLC_TRY(rllc_sampling_cost(&job, &steps, &tokens, &flops, &memory, &disk));
     RLLC_TRY(rllc_components_expand(m, r->config.sampling.components, &names, &n));
     RLLC_TRY(count_steps(r->config.sampling_checkpoints, &checkpoints));
@@ -177,13 +193,18 @@ static rllc_status plan_sampling(const rllc_run *r, plan *p, const rllc_model *m
     const int64_t corpora = count_names(r->config.sampling_corpora);
     const double groups = (double)(checkpoints * corpora * r->config.n_seeds);
     p->memory = fmax(p->memory, memory);
-    add_line(p, (plan_line){.stage = "sample", .done = rllc_run_is_done(r, "sample", r->identity.sampling),
-                            .what = rllc_intern_printf("%lld checkpoints x %lld corpora x %lld components x %lld chains x %lld "
-                                                       "steps", (long long)(checkpoints * r->config.n_seeds), (long long)corpora,
-                                                       (long long)n, (long long)r->config.sampler.num_chains,
-                                                       (long long)rllc_sampler_steps(&r->config.sampler)),
-                            .tokens = groups * tokens, .flops = groups * flops,
-                            .seconds = groups * tokens / p->sampling.tokens, .disk = groups * disk});
+    add_line(p, (plan_line){
+                    .stage = "sample",
+                    .done = rllc_run_is_done(r, "sample", r->identity.sampling),
+                    .what = rllc_intern_printf("%lld checkpoints x %lld corpora x %lld components x %lld chains x %lld "
+                                               "steps",
+                                               (long long)(checkpoints * r->config.n_seeds), (long long)corpora,
+                                               (long long)n, (long long)r->config.sampler.num_chains,
+                                               (long long)rllc_sampler_steps(&r->config.sampler)),
+                    .tokens = groups * tokens,
+                    .flops = groups * flops,
+                    .seconds = groups * tokens / p->sampling.tokens,
+                    .disk = groups * disk});
 done:
     rllc_free(names);
     return status;
@@ -224,7 +245,8 @@ static void print_text(const rllc_run *r, const plan *p, double gemm) {
         printf("\nNothing to do: every stage is done.\n");
         return;
     }
-    printf("\nTo do: about %s, %s on disk, %s of memory", duration(p->seconds), amount(p->disk, "B"), amount(p->memory, "B"));
+    printf("\nTo do: about %s, %s on disk, %s of memory", duration(p->seconds), amount(p->disk, "B"),
+           amount(p->memory, "B"));
     if (p->seconds >= 86400) printf(": %.3g days", p->seconds / 86400);
     printf("\nMeasured just now: training %s tokens/s, sampling %s member-tokens/s.\n", amount(p->training.tokens, ""),
            amount(p->sampling.tokens, ""));

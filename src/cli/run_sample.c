@@ -38,7 +38,8 @@ static rllc_status choose_checkpoints(const rllc_run *r, sampling_plan *p) {
     }
     p->n_checkpoints = kept;
     if (kept < n * r->config.n_seeds) {
-        status = rllc_fail(RLLC_EMISMATCH, "%s: the store has %lld of the %lld checkpoints to sample; remove %s and run again",
+        status = rllc_fail(RLLC_EMISMATCH,
+                           "%s: the store has %lld of the %lld checkpoints to sample; remove %s and run again",
                            r->config.output, (long long)kept, (long long)(n * r->config.n_seeds),
                            rllc_run_seed_path(r, r->config.seeds[0]));
     }
@@ -65,17 +66,27 @@ done:
 }
 
 /* One group: costs it when the total is not known yet, else samples it. */
-static rllc_status run_group(const rllc_run *r, sampling_plan *p, const rllc_model *m, const rllc_store_checkpoint *checkpoint,
-                             const rllc_store_corpus *corpus, bool only_cost) {
+static rllc_status run_group(const rllc_run *r, sampling_plan *p, const rllc_model *m,
+                             const rllc_store_checkpoint *checkpoint, const rllc_store_corpus *corpus, bool only_cost) {
     rllc_status status = RLLC_OK;
     rllc_rows rows = {0};
     double steps, tokens, flops, memory, disk;
     const rllc_hash tokenizer = rllc_tokenizer_hash(r->tokenizer);
-    RLLC_TRY(rllc_rows_open(&rows, rllc_run_rows_path(r, corpus->name, RLLC_SAMPLING), only_cost ? 0 : m->options.d_vocab));
-    const rllc_sampling_job job = {.model = m, .checkpoint = checkpoint, .corpus = corpus, .tokenizer_hash = tokenizer.hex,
-                                   .rows = &rows, .sampler = r->config.sampler, .options = r->config.sampling,
-                                   .store = r->store, .provenance = r->provenance, .n_threads = (int)r->common.threads,
-                                   .monitor = r->monitor, .progress_done = p->done, .progress_total = p->total};
+    RLLC_TRY(
+        rllc_rows_open(&rows, rllc_run_rows_path(r, corpus->name, RLLC_SAMPLING), only_cost ? 0 : m->options.d_vocab));
+    const rllc_sampling_job job = {.model = m,
+                                   .checkpoint = checkpoint,
+                                   .corpus = corpus,
+                                   .tokenizer_hash = tokenizer.hex,
+                                   .rows = &rows,
+                                   .sampler = r->config.sampler,
+                                   .options = r->config.sampling,
+                                   .store = r->store,
+                                   .provenance = r->provenance,
+                                   .n_threads = (int)r->common.threads,
+                                   .monitor = r->monitor,
+                                   .progress_done = p->done,
+                                   .progress_total = p->total};
     RLLC_TRY(rllc_sampling_cost(&job, &steps, &tokens, &flops, &memory, &disk));
     if (!only_cost) RLLC_TRY(rllc_sample(&job));
     if (only_cost) {
@@ -93,8 +104,10 @@ static rllc_status run_checkpoint(const rllc_run *r, sampling_plan *p, const rll
     rllc_model m = {0};
     RLLC_TRY(rllc_model_load(&m, c->path[0] == '/' ? c->path : rllc_run_path(r, c->path)));
     if (strcmp(rllc_model_hash(&m).hex, c->hash) != 0) {
-        status = rllc_fail(RLLC_EMISMATCH, "%s: the weights are not those the store knows for step %lld; restore the file, or "
-                           "remove %s and run again", c->path, (long long)c->step, rllc_run_seed_path(r, c->seed));
+        status = rllc_fail(RLLC_EMISMATCH,
+                           "%s: the weights are not those the store knows for step %lld; restore the file, or "
+                           "remove %s and run again",
+                           c->path, (long long)c->step, rllc_run_seed_path(r, c->seed));
         goto done;
     }
     for (int64_t i = 0; i < p->n_corpora; i++) RLLC_TRY(run_group(r, p, &m, c, &p->corpora[i], only_cost));
@@ -113,7 +126,8 @@ rllc_status rllc_run_sample(rllc_run *r) {
     }
     RLLC_TRY(choose_checkpoints(r, &p));
     RLLC_TRY(choose_corpora(r, &p));
-    if (p.n_checkpoints > 0) RLLC_TRY(run_checkpoint(r, &p, &p.checkpoints[0], true)); /* all checkpoints cost the same */
+    if (p.n_checkpoints > 0)
+        RLLC_TRY(run_checkpoint(r, &p, &p.checkpoints[0], true)); /* all checkpoints cost the same */
     p.total *= (double)p.n_checkpoints;
     rllc_report_message(r->monitor, "sampling: %lld checkpoints, %lld corpora, %s", (long long)p.n_checkpoints,
                         (long long)p.n_corpora, r->config.sampling.components);

@@ -43,7 +43,8 @@ static rllc_status train_tokenizer(rllc_run *r) {
     RLLC_TRY(feed(trainer, r, rllc_run_config_corpus(&r->config, r->config.tokenizer_corpus)));
     RLLC_TRY(rllc_bpe_trainer_finish(trainer, r->monitor, &r->tokenizer));
     if (rllc_tokenizer_size(r->tokenizer) < r->config.tokenizer.vocab_size) {
-        rllc_report_message(r->monitor, "the text gives a tokenizer of %lld entries, not %lld: no more pairs occur often enough",
+        rllc_report_message(r->monitor,
+                            "the text gives a tokenizer of %lld entries, not %lld: no more pairs occur often enough",
                             (long long)rllc_tokenizer_size(r->tokenizer), (long long)r->config.tokenizer.vocab_size);
     }
 done:
@@ -88,13 +89,16 @@ static rllc_status enter(rllc_run *r, const rllc_run_corpus *corpus) {
     rllc_string text = {0};
     RLLC_TRY(rllc_rows_open(&rows, rllc_run_rows_path(r, corpus->name, RLLC_SAMPLING), 0));
     if (rows.rows == 0 && is_listed(r->config.sampling_corpora, corpus->name)) {
-        status = rllc_fail(RLLC_EINPUT, "corpora.%s: its sampling split has no full row of %lld tokens; give more text, or a "
-                           "larger sampling_fraction", corpus->name, (long long)corpus->packing.n_ctx);
+        status = rllc_fail(RLLC_EINPUT,
+                           "corpora.%s: its sampling split has no full row of %lld tokens; give more text, or a "
+                           "larger sampling_fraction",
+                           corpus->name, (long long)corpus->packing.n_ctx);
         goto done;
     }
     RLLC_TRY(rllc_json_load(&json, rllc_intern_printf("%s/corpora/%s/corpus.json", r->config.output, corpus->name)));
     RLLC_TRY(rllc_json_print(json, 0, false, &text));
-    rllc_store_corpus entry = {.name = corpus->name, .hash = rllc_intern(rows.hash.hex),
+    rllc_store_corpus entry = {.name = corpus->name,
+                               .hash = rllc_intern(rows.hash.hex),
                                .trained_on = strcmp(corpus->name, r->config.training_corpus) == 0,
                                .json = rllc_string_text(&text)};
     RLLC_TRY(rllc_store_put_corpus(r->store, &entry));

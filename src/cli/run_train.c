@@ -16,13 +16,17 @@ rllc_status rllc_run_train(rllc_run *r) {
     rllc_status status = RLLC_OK;
     const rllc_run_config *c = &r->config;
     rllc_rows train = {0}, validation = {0};
-    rllc_train_job job = {.optimizer = c->optimizer, .options = c->training, .store = r->store,
-                          .n_threads = (int)r->common.threads, .monitor = r->monitor};
+    rllc_train_job job = {.optimizer = c->optimizer,
+                          .options = c->training,
+                          .store = r->store,
+                          .n_threads = (int)r->common.threads,
+                          .monitor = r->monitor};
     const rllc_hash tokenizer = rllc_tokenizer_hash(r->tokenizer);
     RLLC_TRY(rllc_run_model_options(r, &job.model));
     RLLC_TRY(rllc_run_config_grid(c, &job.options.checkpoints));
     RLLC_TRY(rllc_rows_open(&train, rllc_run_rows_path(r, c->training_corpus, RLLC_TRAIN), job.model.d_vocab));
-    RLLC_TRY(rllc_rows_open(&validation, rllc_run_rows_path(r, c->training_corpus, RLLC_VALIDATION), job.model.d_vocab));
+    RLLC_TRY(
+        rllc_rows_open(&validation, rllc_run_rows_path(r, c->training_corpus, RLLC_VALIDATION), job.model.d_vocab));
     job.train = &train;
     job.validation = validation.rows > 0 ? &validation : NULL;
     job.tokenizer_hash = tokenizer.hex;
@@ -51,9 +55,14 @@ rllc_status rllc_run_scores(rllc_run *r) {
         rllc_report_message(r->monitor, "scores: unchanged");
         return RLLC_OK;
     }
-    const rllc_score_job job = {.store = r->store, .folder = c->output, .scores = c->scores,
-                                .checkpoints = c->score_checkpoints, .bos = rllc_tokenizer_bos(r->tokenizer),
-                                .options = c->score, .n_threads = (int)r->common.threads, .monitor = r->monitor};
+    const rllc_score_job job = {.store = r->store,
+                                .folder = c->output,
+                                .scores = c->scores,
+                                .checkpoints = c->score_checkpoints,
+                                .bos = rllc_tokenizer_bos(r->tokenizer),
+                                .options = c->score,
+                                .n_threads = (int)r->common.threads,
+                                .monitor = r->monitor};
     RLLC_TRY(rllc_scores_run(&job));
     RLLC_TRY(rllc_store_stage_done(r->store, "scores", r->identity.scores));
 done:

@@ -52,14 +52,15 @@ static void test_config_defaults_follow(void **state) {
 static void test_config_reads_every_section(void **state) {
     (void)state;
     rllc_run_config c;
-    assert_int_equal(read_text(&c, SMALL "seeds: [3, 18446744073709551615]\n"
-                                         "tokenizer: {vocab_size: 300, corpus: code}\n"
-                                         "model: {n_layers: 1, n_heads: 2}\n"
-                                         "optimizer: {lr: 6e-3}\n"
-                                         "training: {corpus: code, steps: 50}\n"
-                                         "scores: {score_samples: 7, checkpoints: '0,50'}\n"
-                                         "sampling: {corpora: [mix], checkpoints: '0..50:25', lr: 1e-4, components: 'l0h1,full'}\n"),
-                     RLLC_OK);
+    assert_int_equal(
+        read_text(&c, SMALL "seeds: [3, 18446744073709551615]\n"
+                            "tokenizer: {vocab_size: 300, corpus: code}\n"
+                            "model: {n_layers: 1, n_heads: 2}\n"
+                            "optimizer: {lr: 6e-3}\n"
+                            "training: {corpus: code, steps: 50}\n"
+                            "scores: {score_samples: 7, checkpoints: '0,50'}\n"
+                            "sampling: {corpora: [mix], checkpoints: '0..50:25', lr: 1e-4, components: 'l0h1,full'}\n"),
+        RLLC_OK);
     assert_int_equal(c.n_seeds, 2);
     assert_true(c.seeds[1] == UINT64_MAX);
     assert_int_equal(c.tokenizer.vocab_size, 300);
@@ -103,7 +104,8 @@ static void test_config_refuses_what_does_not_fit(void **state) {
 static void test_config_overrides_come_last(void **state) {
     (void)state;
     rllc_run_config c;
-    const char *const overrides[] = {"model.n_heads=2", "corpora.mix.repeat_fraction=0.25", "model.n_heads=3", "seeds=[7]"};
+    const char *const overrides[] = {"model.n_heads=2", "corpora.mix.repeat_fraction=0.25", "model.n_heads=3",
+                                     "seeds=[7]"};
     assert_int_equal(rllc_run_config_read(&c, NULL, file_of(SMALL "model: {n_heads: 1}\n"), overrides, 4), RLLC_OK);
     assert_int_equal(c.model.n_heads, 3);
     assert_true(c.corpora[0].packing.repeat_fraction == 0.25);
@@ -138,7 +140,8 @@ static void test_config_paper_is_the_papers(void **state) {
     assert_true(c.training.steps == 50000 && c.training.batch_size == 100);
     assert_true(c.sampler.lr == 1e-3 && c.sampler.nbeta == 30 && c.sampler.localization == 200);
     assert_true(c.sampler.num_chains == 4 && c.sampler.num_draws == 200 && c.sampler.batch_size == 32);
-    assert_true(c.sampler.num_burnin_steps == 0 && c.sampler.num_init_loss_batches == 16 && c.sampler.weight_decay == 0);
+    assert_true(c.sampler.num_burnin_steps == 0 && c.sampler.num_init_loss_batches == 16 &&
+                c.sampler.weight_decay == 0);
     for (int64_t i = 0; i < c.n_corpora; i++) assert_true(c.corpora[i].packing.repeat_fraction == 0);
     assert_int_equal(rllc_grid_parse(c.sampling_checkpoints, &steps, &n), RLLC_OK);
     assert_int_equal(n, 107);
@@ -180,7 +183,8 @@ static void test_config_print_reads_back(void **state) {
         rllc_run_config_release(&c);
         assert_int_equal(read_text(&c, rllc_string_text(&first)), RLLC_OK);
         assert_int_equal(rllc_run_config_print(&c, &second), RLLC_OK);
-        assert_string_equal(strchr(first.data, '\n'), strchr(second.data, '\n')); /* but for the line that names the preset */
+        assert_string_equal(strchr(first.data, '\n'),
+                            strchr(second.data, '\n')); /* but for the line that names the preset */
         rllc_run_config_release(&c);
         rllc_string_release(&first);
         rllc_string_release(&second);
@@ -189,8 +193,14 @@ static void test_config_print_reads_back(void **state) {
 
 static void test_config_tables_are_sound(void **state) {
     (void)state;
-    for (const rllc_option_table *const *t = rllc_run_tables; *t; t++) {
-        if (rllc_options_check(*t) != RLLC_OK) fail_msg("%s: %s", (*t)->name, rllc_error_detail());
+    rllc_run_config c = {0};
+    rllc_run_section sections[RLLC_RUN_SECTIONS];
+    rllc_run_sections(&c, sections);
+    for (int i = 0; i < RLLC_RUN_SECTIONS; i++) {
+        for (int b = 0; b < sections[i].n; b++) {
+            const rllc_option_table *t = sections[i].bindings[b].table;
+            if (rllc_options_check(t) != RLLC_OK) fail_msg("%s: %s", t->name, rllc_error_detail());
+        }
     }
     assert_int_equal(rllc_options_check(&rllc_common_option_table), RLLC_OK);
 }

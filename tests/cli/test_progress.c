@@ -27,7 +27,8 @@ static void test_progress_plain_says_all(void **state) {
     rllc_string s = {0};
     const rllc_progress p = {"train", "step", 720, 1712, "loss 3.21"};
     const rllc_progress_times t = {.elapsed = 751, .rate = 0.96};
-    assert_string_equal(line_of(p, t, false, false, 0, &s), "train  42% 720/1712 step [12:31<17:13, 1.04 s/step] loss 3.21");
+    assert_string_equal(line_of(p, t, false, false, 0, &s),
+                        "train  42% 720/1712 step [12:31<17:13, 1.04 s/step] loss 3.21");
     rllc_string_release(&s);
 }
 
@@ -90,9 +91,12 @@ static void test_progress_json_reads_back(void **state) {
 
 static void test_duration_units(void **state) {
     (void)state;
-    static const struct { double seconds; const char *text; } cases[] = {
-        {0, "00:00"}, {59.6, "01:00"}, {3599, "59:59"}, {3600, "1:00:00"}, {86399, "23:59:59"},
-        {3 * 86400 + 4 * 3600 + 5 * 60 + 6, "3d 04:05:06"}, {NAN, "?"}, {-1, "?"}, {INFINITY, "?"}};
+    static const struct {
+        double seconds;
+        const char *text;
+    } cases[] = {{0, "00:00"},      {59.6, "01:00"},     {3599, "59:59"},
+                 {3600, "1:00:00"}, {86399, "23:59:59"}, {3 * 86400 + 4 * 3600 + 5 * 60 + 6, "3d 04:05:06"},
+                 {NAN, "?"},        {-1, "?"},           {INFINITY, "?"}};
     rllc_string s = {0};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         rllc_string_clear(&s);
@@ -104,9 +108,9 @@ static void test_duration_units(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_progress_plain_says_all),        cmocka_unit_test(test_progress_bar_fits_any_width),
+        cmocka_unit_test(test_progress_plain_says_all),          cmocka_unit_test(test_progress_bar_fits_any_width),
         cmocka_unit_test(test_progress_bar_fills_with_the_work), cmocka_unit_test(test_progress_without_a_total_counts),
-        cmocka_unit_test(test_progress_json_reads_back),       cmocka_unit_test(test_duration_units),
+        cmocka_unit_test(test_progress_json_reads_back),         cmocka_unit_test(test_duration_units),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
