@@ -66,10 +66,13 @@ static void pack_block(bool tb, int64_t depth, int64_t columns, float alpha, con
  */
 enum { ROWS_STRIDE = W * ((TILE_ROWS + W - 1) / W), DEPTH_STRIDE = BLOCK_DEPTH + 16 };
 
-static operand pack_columns_of_a(int64_t rows, int64_t depth, const float *a, int64_t lda, float *packed) {
-    for (int64_t p = 0; p < depth; p++) {
-        for (int64_t i = 0; i < rows; i += W) {
-            *(vf *)(packed + p * ROWS_STRIDE + i) = v_load_lanes(a + p * lda + i, v_lanes(rows - i));
+/* `readable` numbers stand in a row of the stored A from here on, of which the first `rows` are wanted. */
+static operand pack_columns_of_a(int64_t rows, int64_t readable, int64_t depth, const float *a, int64_t lda,
+                                 float *packed) {
+    for (int64_t i = 0; i < rows; i += W) {
+        const int64_t lanes = v_lanes(readable - i);
+        for (int64_t p = 0; p < depth; p++) {
+            *(vf *)(packed + p * ROWS_STRIDE + i) = v_load_lanes(a + p * lda + i, lanes);
         }
     }
     return (operand){packed, 1, ROWS_STRIDE};
@@ -80,8 +83,9 @@ static operand pack_rows_of_a(int64_t rows, int64_t depth, const float *a, int64
     return (operand){packed, DEPTH_STRIDE, 1};
 }
 
-static operand rows_of_a(bool ta, int64_t rows, int64_t depth, const float *a, int64_t lda, float *packed) {
-    if (ta) return pack_columns_of_a(rows, depth, a, lda, packed);
+static operand rows_of_a(bool ta, int64_t rows, int64_t readable, int64_t depth, const float *a, int64_t lda,
+                         float *packed) {
+    if (ta) return pack_columns_of_a(rows, readable, depth, a, lda, packed);
     if (lda % 1024 == 0) return pack_rows_of_a(rows, depth, a, lda, packed);
     return (operand){a, lda, 1};
 }
@@ -107,7 +111,7 @@ static void multiply_block(bool ta, int64_t m, int64_t columns, int64_t depth, c
     int64_t count = tile_count(m);
     for (int64_t t = 0; t < count; t++) {
         int64_t i = tile_first(t, count, m), rows = tile_first(t + 1, count, m) - i;
-        operand ai = rows_of_a(ta, rows, depth, ta ? a + i : a + i * lda, lda, packed);
+        operand ai = rows_of_a(ta, rows, m - i, depth, ta ? a + i : a + i * lda, lda, packed);
         for (int64_t j = 0; j < columns; j += TILE_COLUMNS) {
             int64_t here = columns - j < TILE_COLUMNS ? columns - j : TILE_COLUMNS;
             prefetch_tile(rows, c + i * ldc + j, ldc);

@@ -44,10 +44,19 @@ INLINE void v_store(float *p, vf x) { *(vf_anywhere *)p = x; }
 INLINE vf v_splat(float x) { return x - (vf){0}; }
 INLINE vi v_splat_int(int32_t x) { return x - (vi){0}; }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+INLINE __m256i first_lanes(int64_t n) {
+    const vi lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    return (__m256i)(lane < v_splat_int((int32_t)n));
+}
+#endif
+
 /* The first n (0 .. W) lanes; the rest are zero. */
 INLINE vf v_load_part(const float *p, int64_t n) {
 #if defined(__AVX512F__)
     return (vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif defined(__AVX2__)
+    return (vf)_mm256_maskload_ps(p, first_lanes(n));
 #else
     vf x = {0};
     memcpy(&x, p, (size_t)n * sizeof *p);
@@ -59,6 +68,8 @@ INLINE vf v_load_part(const float *p, int64_t n) {
 INLINE void v_store_part(float *p, vf x, int64_t n) {
 #if defined(__AVX512F__)
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)x);
+#elif defined(__AVX2__)
+    _mm256_maskstore_ps(p, first_lanes(n), (__m256)x);
 #else
     memcpy(p, &x, (size_t)n * sizeof *p);
 #endif
@@ -204,7 +215,7 @@ INLINE float v_largest(vf x) {
 
 /*
  * exp(x) for -88 <= x <= 88, to 1.02 units in the last place (tests/kernels measures it), and 0 below -87.68. With
- * n = round(x / log 2) and r = x - n log 2: 2^n (1 + r + r^2 P(r)), P minimax of degree 4 for the relative error (3e-9).
+ * n = round(x / log 2) and r = x - n log 2: 2^n (1 + r + r^2 P(r)), P minimax of degree 4 for the relative error, 3e-9.
  */
 INLINE vf v_exp_clamped(vf x) {
     const vf shift = v_splat(0x1.8p23f + 127); /* adding it rounds, and leaves n + 127 in the low bits */
