@@ -112,6 +112,31 @@ static void assert_same_files(const char *a, const char *b) {
     }
 }
 
+/* More documents than one batch holds: each is read, tokenized and packed once, in order. */
+static void test_packing_over_many_batches(void **state) {
+    (void)state;
+    rllc_string text = {0};
+    rllc_rows r;
+    enum { N = 10000 };
+    for (int i = 0; i < N; i++) assert_ok(rllc_string_printf(&text, "%d<|endoftext|>", i));
+    rllc_reader_options reader = reader_for(scratch_write("many.txt", text.data, text.length));
+    rllc_packing_options p = packing_with(64);
+    p.validation_fraction = p.sampling_fraction = p.analysis_fraction = 0;
+    assert_ok(rllc_corpus_pack(scratch("many"), &reader, &p, tokenizer, NULL));
+    assert_ok(rllc_rows_open(&r, scratch("many/train.npy"), 300));
+    rllc_string back = {0};
+    for (int64_t i = 0; i < r.rows; i++) {
+        int32_t row[64];
+        rllc_rows_get(&r, i, row);
+        assert_ok(rllc_tokenizer_decode(tokenizer, row + 1, 63, &back));
+    }
+    assert_true(text.length - back.length < 64 * 13);
+    assert_memory_equal(back.data, text.data, back.length);
+    rllc_rows_close(&r);
+    rllc_string_release(&back);
+    rllc_string_release(&text);
+}
+
 static void test_threads_do_not_change_a_bit(void **state) {
     (void)state;
     rllc_reader_options reader = reader_for(noise_file("noise.txt", DOCUMENTS, documents));
@@ -421,6 +446,7 @@ static void test_large_vocabularies_take_four_bytes(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_packing_is_the_plain_definition),
+        cmocka_unit_test(test_packing_over_many_batches),
         cmocka_unit_test(test_threads_do_not_change_a_bit),
         cmocka_unit_test(test_splits_depend_on_text_and_seed_only),
         cmocka_unit_test(test_repeated_spans),

@@ -96,12 +96,12 @@ static void test_scanner_is_the_expression(void **state) {
         compared++;
     }
     assert_true(compared > 10000);
-    /* Every text of up to 7 of these characters: all the ways in which the alternatives meet. */
-    static const char letters[] = " \n'sl1!";
-    for (uint32_t n = 0; n < 7 * 7 * 7 * 7 * 7 * 7 * 7; n++) {
+    /* Every text of 7 of these characters: all the ways in which the alternatives meet; and all contractions. */
+    static const char *const letters[] = {" \n'sl1!", "'vreltm"};
+    for (uint32_t n = 0; n < 2 * 7 * 7 * 7 * 7 * 7 * 7 * 7; n++) {
         char text[8];
-        uint32_t k = n;
-        for (int i = 0; i < 7; i++, k /= 7) text[i] = letters[k % 7];
+        uint32_t k = n / 2;
+        for (int i = 0; i < 7; i++, k /= 7) text[i] = letters[n % 2][k % 7];
         text[7] = '\0';
         rllc_string fixed = {text, 7, 8};
         compare_cuts(code, data, &fixed);

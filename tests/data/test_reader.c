@@ -35,17 +35,25 @@ static void test_separators(void **state) {
     check_text("a.txt", "<|endoftext|>\n\nb", "\nb|");
 }
 
-/* Separators that lie across the borders of the blocks in which files are read. */
+/* Separators that lie across the border of the blocks (256 KiB) in which files are read, at each of their bytes. */
 static void test_separators_across_blocks(void **state) {
     (void)state;
-    rllc_string text = {0}, expected = {0};
-    for (int i = 0; i < 4000; i++) {
-        assert_ok(rllc_string_printf(&text, "%*d\n<|endoftext|>\n", 1 + i % 997, i));
-        assert_ok(rllc_string_printf(&expected, "%*d\n|", 1 + i % 997, i));
+    for (size_t k = 0; k <= 16; k++) {
+        size_t n = ((size_t)1 << 18) - k;
+        rllc_string text = {0}, expected = {0};
+        for (int part = 0; part < 2; part++) { /* the second border is met in a window that has moved */
+            for (size_t i = 0; i + 1 < n; i++) {
+                assert_ok(rllc_string_add(&text, "x"));
+                assert_ok(rllc_string_add(&expected, "x"));
+            }
+            assert_ok(rllc_string_add(&text, "\n<|endoftext|>\n"));
+            assert_ok(rllc_string_add(&expected, "\n|"));
+            n = ((size_t)1 << 18) - 15;
+        }
+        check_text("blocks.txt", text.data, expected.data);
+        rllc_string_release(&text);
+        rllc_string_release(&expected);
     }
-    check_text("blocks.txt", text.data, expected.data);
-    rllc_string_release(&text);
-    rllc_string_release(&expected);
 }
 
 /* ---- JSON Lines -------------------------------------------------------------------------------------------- */
