@@ -20,7 +20,7 @@ static const rllc_option options[] = {
     RLLC_OPTION(tokenize_options, tokenizer, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
                 "use this tokenizer; else one is trained on the training split"),
     RLLC_OPTION(tokenize_options, pack, RLLC_BOOLEAN, "true", RLLC_UNBOUNDED, NULL, "",
-                "pack rows; --no-pack trains the tokenizer only"),
+                "pack rows; without, only the tokenizer is trained"),
 };
 static const rllc_option_table table = {"tokenize", "what comes from where, and goes where", options,
                                         sizeof options / sizeof options[0]};
