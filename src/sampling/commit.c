@@ -38,24 +38,13 @@ done:
     return status;
 }
 
-rllc_status rllc_group_begin(rllc_group *g) {
-    if (!g->token_losses) return RLLC_OK;
-    const rllc_status status = rllc_store_begin(g->job->store);
-    g->in_transaction = status == RLLC_OK;
-    return status;
-}
-
 rllc_status rllc_group_commit(rllc_group *g, double seconds) {
-    rllc_status status = g->in_transaction ? RLLC_OK : rllc_store_begin(g->job->store);
+    rllc_status status = rllc_store_begin(g->job->store);
     if (status != RLLC_OK) return status;
-    g->in_transaction = false;
     for (int64_t i = 0; i < g->n_chains && status == RLLC_OK; i++)
         if (g->chains[i].dirty) status = commit_chain(g, &g->chains[i]);
     if (status == RLLC_OK) status = commit_cells(g, seconds);
-    if (status != RLLC_OK) {
-        rllc_store_rollback(g->job->store);
-        return status;
-    }
-    status = rllc_store_commit(g->job->store);
-    return status == RLLC_OK ? rllc_group_begin(g) : status;
+    if (status == RLLC_OK) return rllc_store_commit(g->job->store);
+    rllc_store_rollback(g->job->store);
+    return status;
 }

@@ -182,14 +182,12 @@ rllc_status rllc_group_open(rllc_group *g, const rllc_sampling_job *job) {
     }
     RLLC_TRY(rllc_store_commit(job->store));
     RLLC_TRY(open_chains(g));
-    if (g->n_chains) RLLC_TRY(rllc_group_begin(g));
 done:
     if (status != RLLC_OK) rllc_group_close(g);
     return status;
 }
 
 void rllc_group_close(rllc_group *g) {
-    if (g->in_transaction) rllc_store_rollback(g->job->store);
     for (int64_t i = 0; i < g->n_chains; i++) {
         rllc_chain *c = &g->chains[i];
         rllc_free(c->state.w);

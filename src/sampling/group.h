@@ -31,16 +31,12 @@ typedef struct rllc_group {
     const rllc_component **moving;    /* [n_chains] component of each chain, for the potential */
     rllc_potential *potential;
     float **token_losses;             /* [n_chains + 1] or NULL */
-    bool in_transaction;              /* token losses wait for the next commit */
     double member_steps_done;
 } rllc_group;
 
 /** Opens the group: cells found or made in the store, unfinished chains read back or started at w*. */
 rllc_status rllc_group_open(rllc_group *g, const rllc_sampling_job *job) RLLC_MUST_USE;
 void rllc_group_close(rllc_group *g);
-
-/** Token losses are many: when they are asked for they wait in one transaction, begun here, for the next commit. */
-rllc_status rllc_group_begin(rllc_group *g) RLLC_MUST_USE;
 
 /** Writes what changed since the last commit: draws, chain weights and positions; marks finished cells complete. */
 rllc_status rllc_group_commit(rllc_group *g, double seconds) RLLC_MUST_USE;

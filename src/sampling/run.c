@@ -78,8 +78,7 @@ static rllc_status store_token_losses(rllc_group *g, int64_t cell, int64_t chain
     return rllc_store_put_token_losses(g->job->store, cell, chain, stream, draw, v, rows, columns);
 }
 
-/** Per-token losses of this draw: of each chain in the call, and of w* under every cell. */
-static rllc_status record_token_losses(rllc_group *g, const struct call *call, int64_t stream, int64_t draw) {
+static rllc_status put_token_losses(rllc_group *g, const struct call *call, int64_t stream, int64_t draw) {
     rllc_status status = RLLC_OK;
     float *base = g->token_losses[g->n_chains];
     for (int64_t i = 0; i < call->n; i++) {
@@ -92,6 +91,17 @@ static rllc_status record_token_losses(rllc_group *g, const struct call *call, i
         RLLC_TRY(store_token_losses(g, g->cells[c->cell].id, -1, stream, draw, base));
     }
 done:
+    return status;
+}
+
+/** Per-token losses of this draw, in one transaction: of each chain in the call, and of w* under every cell. They may be
+ *  ahead of the chains' last commit; going on from there writes the same again. */
+static rllc_status record_token_losses(rllc_group *g, const struct call *call, int64_t stream, int64_t draw) {
+    rllc_status status = rllc_store_begin(g->job->store);
+    if (status != RLLC_OK) return status;
+    status = put_token_losses(g, call, stream, draw);
+    if (status == RLLC_OK) return rllc_store_commit(g->job->store);
+    rllc_store_rollback(g->job->store);
     return status;
 }
 
