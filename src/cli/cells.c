@@ -15,6 +15,35 @@ bool rllc_list_names(const char *list, const char *item) {
     return false;
 }
 
+static bool has_twin(const rllc_store_checkpoint *list, int64_t n, int64_t i) {
+    for (int64_t k = 0; k < n; k++)
+        if (k != i && list[k].seed == list[i].seed && list[k].step == list[i].step) return true;
+    return false;
+}
+
+static rllc_status is_on_disk(const char *folder, const rllc_store_checkpoint *c, bool *yes) {
+    rllc_model m;
+    const rllc_status status = rllc_model_load(&m, c->path[0] == '/' ? c->path : rllc_intern_printf("%s/%s", folder, c->path));
+    if (status != RLLC_OK) return status;
+    *yes = strcmp(rllc_model_hash(&m).hex, c->hash) == 0;
+    rllc_model_release(&m);
+    return RLLC_OK;
+}
+
+rllc_status rllc_checkpoints_drop_replaced(const char *folder, rllc_store_checkpoint *list, int64_t *n) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < *n; i++) {
+        bool keep = true;
+        const rllc_status status = has_twin(list, *n, i) ? is_on_disk(folder, &list[i], &keep) : RLLC_OK;
+        if (status != RLLC_OK) return status;
+        list[i].id = keep ? list[i].id : -1; /* twins are looked for among all of them */
+    }
+    for (int64_t i = 0; i < *n; i++)
+        if (list[i].id >= 0) list[kept++] = list[i];
+    *n = kept;
+    return RLLC_OK;
+}
+
 static bool among(const int64_t *list, int64_t n, int64_t value) {
     for (int64_t i = 0; i < n; i++)
         if (list[i] == value) return true;

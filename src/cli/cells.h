@@ -19,6 +19,10 @@ rllc_status rllc_cells_print(const char *command, rllc_store *store, const rllc_
 /** CSV of the raw losses: chain,draw,loss,baseline for one cell; for several, step,corpus,component come first. */
 rllc_status rllc_cells_write_traces(rllc_store *store, const rllc_cell_filter *filter, const char *path);
 
+/** Drops rows of the same (seed, step) whose weights are no longer those of the file: what was measured on them stays in
+ *  the store, but they cannot be sampled. `folder` is the run's. */
+rllc_status rllc_checkpoints_drop_replaced(const char *folder, rllc_store_checkpoint *list, int64_t *n);
+
 /** Whether the comma-separated list names the item (an empty list names everything). */
 bool rllc_list_names(const char *list, const char *item);
 

@@ -36,6 +36,7 @@ static rllc_status choose_checkpoints(const rllc_run *r, sampling_plan *p) {
         const rllc_store_checkpoint *c = &p->checkpoints[i];
         if (has_seed(&r->config, c->seed) && has_step(steps, n, c->step)) p->checkpoints[kept++] = *c;
     }
+    RLLC_TRY(rllc_checkpoints_drop_replaced(r->config.output, p->checkpoints, &kept));
     p->n_checkpoints = kept;
     if (kept < n * r->config.n_seeds) {
         status = rllc_fail(RLLC_EMISMATCH,

@@ -270,6 +270,7 @@ static rllc_status sample_run(session *s) {
     RLLC_TRY(find_tokenizer(s));
     RLLC_TRY(rllc_store_open(&s->store, rllc_intern_printf("%s/run.db", s->folder), RLLC_STORE_WRITE));
     RLLC_TRY(rllc_store_checkpoints(s->store, &checkpoints, &n_checkpoints));
+    RLLC_TRY(rllc_checkpoints_drop_replaced(s->folder, checkpoints, &n_checkpoints));
     RLLC_TRY(rllc_store_corpora(s->store, &corpora, &n_corpora));
     RLLC_TRY(run_all(s, checkpoints, n_checkpoints, corpora, n_corpora, true));
     if (s->groups == 0) {

@@ -216,11 +216,14 @@ static rllc_status tokenize(const request *r, const rllc_monitor *monitor) {
     rllc_status status = RLLC_OK;
     rllc_tokenizer *t = NULL;
     rllc_json *corpus = NULL;
+    const char *saved = rllc_intern_printf("%s/tokenizer.json", r->o.output);
+    const char *packed = rllc_intern_printf("%s/corpus.json", r->o.output);
+    if (!saved || !packed) return rllc_fail(RLLC_ENOMEM, "no memory for a path");
     RLLC_TRY(rllc_make_folders(r->o.output));
     RLLC_TRY(get_tokenizer(r, monitor, &t));
     if (r->o.pack) RLLC_TRY(rllc_corpus_pack(r->o.output, &r->reader, &r->packing, t, monitor));
-    RLLC_TRY(rllc_tokenizer_save(t, rllc_intern_printf("%s/tokenizer.json", r->o.output)));
-    if (r->o.pack) RLLC_TRY(rllc_json_load(&corpus, rllc_intern_printf("%s/corpus.json", r->o.output)));
+    RLLC_TRY(rllc_tokenizer_save(t, saved));
+    if (r->o.pack) RLLC_TRY(rllc_json_load(&corpus, packed));
     status = print_result(r, t, corpus);
 done:
     rllc_tokenizer_free(t);

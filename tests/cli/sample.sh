@@ -68,5 +68,23 @@ head -c 3000 $model/model.safetensors > short.safetensors
 expect 3 'short.safetensors' "$rllc" sample --checkpoint short.safetensors --tokens corpus
 expect 0 'chain-steps' "$rllc" sample --checkpoint $model --tokens corpus --dry-run
 
+# a run whose training changed: what was measured before stays, and is not sampled again
+cat > run.yaml <<'YAML'
+output: changed
+tokenizer: {vocab_size: 300}
+corpora: {mix: {sources: text.txt, sampling_fraction: 0.4}}
+model: {n_layers: 1, d_model: 8, n_heads: 2, d_head: 4, n_ctx: 16}
+training: {corpus: mix, steps: 4, batch_size: 4, checkpoints: '0,4'}
+scores: {score_samples: 10}
+sampling: {corpora: [mix], num_draws: 3, batch_size: 4}
+YAML
+count() { "$rllc" estimate changed --json | grep -o '"llc_mean":' | wc -l; }
+expect 0 '' "$rllc" run run.yaml -q
+[ "$(count)" = 4 ] || fail "a run of two checkpoints and two heads has $(count) estimates"
+rm -r changed/seed-1
+expect 0 '' "$rllc" run run.yaml -q optimizer.lr=0.01
+[ "$(count)" = 6 ] || fail "step 0 is the same and step 4 is new, but there are $(count) estimates"
+expect 0 'wrLLC' "$rllc" sample changed --num-draws 2 --batch-size 4 -q
+
 [ $failures = 0 ] && echo "sample: all passed"
 exit $((failures > 0))
