@@ -43,9 +43,8 @@ static rllc_status check_id(const rllc_data_entry *entries, int64_t n, int64_t i
         return rllc_fail(RLLC_EINPUT, "%s: the tokens '%s' and '%s' have the same id %lld", file, e[-1].name, e->name,
                          (long long)e->id);
     }
-    return rllc_fail(RLLC_EUNSUPPORTED,
-                     "%s: the ids of %lld tokens must be 0..%lld without gaps, but '%s' has id %lld", file, (long long)n,
-                     (long long)n - 1, entries[i].name, (long long)entries[i].id);
+    return rllc_fail(RLLC_EUNSUPPORTED, "%s: the ids of %lld tokens must be 0..%lld without gaps, but '%s' has id %lld",
+                     file, (long long)n, (long long)n - 1, entries[i].name, (long long)entries[i].id);
 }
 
 rllc_status rllc_data_tokens(rllc_tokenizer *t, rllc_data_entry *entries, int64_t n, const char *file) {

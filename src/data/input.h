@@ -53,7 +53,8 @@ bool rllc_data_filter_holds(const rllc_data_filter *f, const rllc_json *document
 /** The text of a document: its `field`, or with NULL the first of text, contents, content. NULL if there is none. */
 const rllc_json *rllc_data_document_text(const rllc_json *document, const char *field);
 /** Whether a file is JSON Lines, by its name and its first line that is not blank. */
-bool rllc_data_is_jsonl(const char *path, const char *line, size_t n, const char *field);
+rllc_status rllc_data_is_jsonl(const char *path, const char *line, size_t n, const char *field,
+                               bool *yes) RLLC_MUST_USE;
 
 /* ---- big_numbers.c ----------------------------------------------------------------------------------------- */
 

@@ -104,12 +104,14 @@ static bool ends_in(const char *path, const char *ending) {
     return n > m && strncasecmp(path + n - m, ending, m) == 0;
 }
 
-bool rllc_data_is_jsonl(const char *path, const char *line, size_t n, const char *field) {
+rllc_status rllc_data_is_jsonl(const char *path, const char *line, size_t n, const char *field, bool *yes) {
     rllc_json *document = NULL;
-    if (ends_in(path, ".jsonl") || ends_in(path, ".ndjson")) return true;
-    if (n == 0 || line[0] != '{' || rllc_data_json_parse(&document, line, n, path) != RLLC_OK) return false;
-    bool is_document = rllc_json_is_object(document) &&
-                       (ends_in(path, ".json") || rllc_json_is_string(rllc_data_document_text(document, field)));
+    *yes = ends_in(path, ".jsonl") || ends_in(path, ".ndjson");
+    if (*yes || n == 0 || line[0] != '{') return RLLC_OK;
+    rllc_status status = rllc_data_json_parse(&document, line, n, path);
+    if (status != RLLC_OK) return status == RLLC_EINPUT ? RLLC_OK : status;
+    *yes = rllc_json_is_object(document) &&
+           (ends_in(path, ".json") || rllc_json_is_string(rllc_data_document_text(document, field)));
     rllc_json_free(document);
-    return is_document;
+    return RLLC_OK;
 }

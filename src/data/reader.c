@@ -107,10 +107,9 @@ static rllc_status too_long(const rllc_reader *r) {
                      file_name(r), (unsigned long long)r->offset, (long long)limit_of(r));
 }
 
-/* Finds `what` in the window from begin + *from on, reading as needed; *at = its place after begin, or the end of the
+/* Finds `what` in the window from begin + from on, reading as needed; *at = its place after begin, or the end of the
    file's bytes if it does not come. */
-static rllc_status find(rllc_reader *r, const char *what, size_t n, size_t *at, bool *found) {
-    size_t from = 0;
+static rllc_status find(rllc_reader *r, size_t from, const char *what, size_t n, size_t *at, bool *found) {
     for (;;) {
         size_t have = r->end - r->begin;
         const char *hit = have >= from + n ? memmem(r->window + r->begin + from, have - from, what, n) : NULL;
@@ -118,7 +117,7 @@ static rllc_status find(rllc_reader *r, const char *what, size_t n, size_t *at, 
         *at = hit ? (size_t)(hit - r->window) - r->begin : have;
         if ((int64_t)*at > limit_of(r)) return too_long(r);
         if (hit || r->ended) return RLLC_OK;
-        from = have >= n ? have - n + 1 : 0;
+        if (have >= from + n) from = have - n + 1;
         rllc_status status = fill(r);
         if (status != RLLC_OK) return status;
     }
@@ -146,21 +145,22 @@ static bool is_blank(char c) {
 
 /* Looks at the first line that is not blank, without passing it on. */
 static rllc_status tell_form(rllc_reader *r) {
-    size_t blank = 0, length;
-    bool found;
+    size_t blank = 0, end = 0;
+    bool found, jsonl;
     rllc_status status = RLLC_OK;
     for (; (int64_t)blank <= limit_of(r); blank++) {
         RLLC_TRY(have(r, blank + 1));
         if (r->end - r->begin <= blank || !is_blank(r->window[r->begin + blank])) break;
     }
-    bool object = blank < r->end - r->begin && r->window[r->begin + blank] == '{';
-    r->begin += blank; /* only for the search */
-    status = object ? find(r, "\n", 1, &length, &found) : RLLC_OK;
-    bool jsonl = status == RLLC_OK && rllc_data_is_jsonl(r->files[r->current], object ? r->window + r->begin : "",
-                                                         object ? length : 0, r->options.text_field);
-    r->begin -= blank;
+    if (r->end - r->begin > blank && r->window[r->begin + blank] == '{') {
+        RLLC_TRY(find(r, blank, "\n", 1, &end, &found));
+    } else {
+        end = blank;
+    }
+    RLLC_TRY(rllc_data_is_jsonl(r->files[r->current], r->window + r->begin + blank, end - blank, r->options.text_field,
+                                &jsonl));
     r->form = jsonl ? JSONL : PLAIN;
-    if (status == RLLC_OK && !jsonl && r->filter.n > 0 && r->end > r->begin) {
+    if (!jsonl && r->filter.n > 0 && r->end > r->begin) {
         status =
             rllc_fail(RLLC_EINPUT, "%s: is plain text, which has no metadata; --where needs JSON Lines", file_name(r));
     }
@@ -213,7 +213,7 @@ static rllc_status next_plain(rllc_reader *r, const char **text, size_t *n) {
     rllc_status status = RLLC_OK;
     size_t at, bad;
     bool found;
-    RLLC_TRY(find(r, SEPARATOR, SEPARATOR_BYTES, &at, &found));
+    RLLC_TRY(find(r, 0, SEPARATOR, SEPARATOR_BYTES, &at, &found));
     if (at == 0 && found) {
         *n = 0;
         return skip_separator(r); /* may move the window: only where nothing in it is given out */
@@ -257,7 +257,7 @@ static rllc_status next_jsonl(rllc_reader *r, const char **text, size_t *n) {
     size_t length, blank = 0;
     bool found;
     *n = 0;
-    RLLC_TRY(find(r, "\n", 1, &length, &found));
+    RLLC_TRY(find(r, 0, "\n", 1, &length, &found));
     const char *line = r->window + r->begin;
     while (blank < length && is_blank(line[blank])) blank++;
     if (blank < length) {

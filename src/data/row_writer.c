@@ -7,6 +7,12 @@
 
 enum { LEAST_SPAN = 8 };
 
+static rllc_stream stream_for(const rllc_packing_options *p, const char *split, const char *what) {
+    char purpose[64];
+    snprintf(purpose, sizeof purpose, "repeat/%s/%s", split, what);
+    return rllc_stream_make(p->repeat_seed, purpose, 0, 0);
+}
+
 rllc_status rllc_data_row_writer_open(rllc_data_row_writer *w, const char *folder, int split,
                                       const rllc_packing_options *p, const rllc_tokenizer *t) {
     rllc_status status = RLLC_OK;
@@ -15,9 +21,9 @@ rllc_status rllc_data_row_writer_open(rllc_data_row_writer *w, const char *folde
     w->descr = rllc_tokenizer_size(t) <= 65536 ? "<u2" : "<u4";
     w->path = rllc_intern_printf("%s/%s.npy", folder, name);
     if (!w->path) return rllc_fail(RLLC_ENOMEM, "no memory for a path");
-    w->choice = rllc_stream_make(p->repeat_seed, rllc_intern_printf("repeat/%s/choice", name), 0, 0);
-    w->length = rllc_stream_make(p->repeat_seed, rllc_intern_printf("repeat/%s/length", name), 0, 0);
-    w->place = rllc_stream_make(p->repeat_seed, rllc_intern_printf("repeat/%s/place", name), 0, 0);
+    w->choice = stream_for(p, name, "choice");
+    w->length = stream_for(p, name, "length");
+    w->place = stream_for(p, name, "place");
     RLLC_TRY(rllc_alloc(&w->row, w->n_ctx, sizeof *w->row));
     RLLC_TRY(rllc_alloc(&w->packed, w->n_ctx, sizeof(uint32_t)));
     RLLC_TRY(rllc_hasher_new(&w->hasher));

@@ -55,6 +55,8 @@ rllc_status rllc_data_stream_open(rllc_data_stream **out, const char *path) {
     RLLC_TRY(rllc_alloc(&s, 1, sizeof *s));
     s->owned = strcmp(path, "-") != 0;
     s->path = rllc_intern(s->owned ? path : "standard input");
+    s->file = -1;
+    if (!s->path) RLLC_TRY(rllc_fail(RLLC_ENOMEM, "no memory for a path"));
     s->file = s->owned ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
     if (s->file < 0) {
         status =

@@ -13,25 +13,27 @@ static rllc_status load_json(rllc_tokenizer **out, const char *folder, const cha
    trained with cannot be told from the files; vocab.json, from which the other was made, is taken and the remark says
    so. */
 static rllc_status load_both(rllc_tokenizer **out, const char *folder, const char *json) {
-    rllc_tokenizer *original = NULL;
-    rllc_status status = load_json(out, folder, json);
-    if (status != RLLC_OK) return status;
-    status = rllc_data_vocab_merges(&original, folder);
-    if (status != RLLC_OK || rllc_data_same_model(*out, original)) {
-        rllc_tokenizer_free(original);
-        if (status != RLLC_OK) {
-            rllc_tokenizer_free(*out);
-            *out = NULL;
-        }
-        return status;
+    rllc_status status = RLLC_OK;
+    rllc_tokenizer *derived = NULL, *original = NULL;
+    RLLC_TRY(load_json(&derived, folder, json));
+    RLLC_TRY(rllc_data_vocab_merges(&original, folder));
+    bool same = rllc_data_same_model(derived, original);
+    if (!same) {
+        original->remark = rllc_intern_printf("%s: tokenizer.json and vocab.json give tokens different ids; vocab.json "
+                                              "and merges.txt are used (name %s to use the other)",
+                                              folder, json);
+        if (!original->remark) RLLC_TRY(rllc_fail(RLLC_ENOMEM, "no memory for a remark"));
     }
-    original->remark =
-        rllc_intern_printf("%s: tokenizer.json and vocab.json give tokens different ids; vocab.json and merges.txt "
-                           "are used (name %s to use the other)",
-                           folder, json);
-    rllc_tokenizer_free(*out);
-    *out = original;
-    return RLLC_OK;
+    *out = same ? derived : original;
+    if (same) {
+        derived = NULL;
+    } else {
+        original = NULL;
+    }
+done:
+    rllc_tokenizer_free(derived);
+    rllc_tokenizer_free(original);
+    return status;
 }
 
 static rllc_status load_folder(rllc_tokenizer **out, const char *folder) {

@@ -249,6 +249,7 @@ rllc_status rllc_data_folder_bos(const char *path, const char **bos) {
     const char *name = named_token(config, "bos_token");
     if (!name) name = named_token(map, "bos_token");
     *bos = rllc_intern(name);
+    if (name && !*bos) status = rllc_fail(RLLC_ENOMEM, "no memory for the name of a token");
 done:
     rllc_json_free(config);
     rllc_json_free(map);

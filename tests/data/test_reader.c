@@ -128,6 +128,30 @@ static void test_json_lines_errors_name_the_line(void **state) {
     rllc_string_release(&deep);
 }
 
+/* Blanks before a first line that is longer than a block: the window moves while the form of the file is looked for. */
+static void test_first_line_longer_than_a_block(void **state) {
+    (void)state;
+    size_t n = 3000000;
+    char *text = malloc(n + 1);
+    assert_non_null(text);
+    memset(text, 'x', n);
+    text[n] = '\0';
+    for (int blanks = 0; blanks < 300000; blanks += 99999) {
+        rllc_string file = {0}, expected = {0};
+        for (int i = 0; i < blanks; i++) assert_ok(rllc_string_add(&file, " "));
+        assert_ok(rllc_string_printf(&file, "{\"text\": \"%s\"}\n{\"text\": \"b\"}\n", text));
+        assert_ok(rllc_string_printf(&expected, "%s|b|", text));
+        check_text("long.dat", file.data, expected.data);
+        file.data[blanks] = '['; /* the same as plain text, blanks and all */
+        rllc_string_clear(&expected);
+        assert_ok(rllc_string_printf(&expected, "%s|", file.data));
+        check_text("long.dat", file.data, expected.data);
+        rllc_string_release(&file);
+        rllc_string_release(&expected);
+    }
+    free(text);
+}
+
 /* ---- UTF-8 ------------------------------------------------------------------------------------------------- */
 
 /* A bad byte at every place of a text, over the borders of blocks, is found at its offset. */
@@ -273,6 +297,7 @@ int main(void) {
         cmocka_unit_test(test_json_lines),
         cmocka_unit_test(test_where_filters),
         cmocka_unit_test(test_json_lines_errors_name_the_line),
+        cmocka_unit_test(test_first_line_longer_than_a_block),
         cmocka_unit_test(test_invalid_utf8_is_located),
         cmocka_unit_test(test_folders_are_read_in_order),
         cmocka_unit_test(test_limits),
