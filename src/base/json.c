@@ -34,8 +34,12 @@ rllc_status rllc_json_parse(rllc_json **out, const char *text, size_t n, const c
     pthread_once(&once, watch_allocations);
     allocation_failed = false;
     *out = json_loadb(n > 0 ? text : "", n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (allocation_failed) { /* even with a value: jansson may have left out a byte of a string */
+        json_decref(*out);
+        *out = NULL;
+        return rllc_fail(RLLC_ENOMEM, "%s: no memory to read it", name);
+    }
     if (*out) return RLLC_OK;
-    if (allocation_failed) return rllc_fail(RLLC_ENOMEM, "%s: no memory to read it", name);
     make_printable(error.text);
     return rllc_fail(RLLC_EINPUT, "%s: line %d, byte %d: %s; expected JSON in UTF-8", name, error.line, error.position,
                      error.text);

@@ -29,7 +29,10 @@ static double read_double(const char *text) {
 static void write_double(char buffer[32], int precision, double value) {
     locale_t locale = plain();
     locale_t before = locale ? uselocale(locale) : (locale_t)0; /* of this thread only */
-    snprintf(buffer, 32, "%.*g", precision, value);
+    char text[40]; /* room that the compiler can see; %.17g needs 24 */
+    snprintf(text, sizeof text, "%.*g", precision, value);
+    memcpy(buffer, text, 31);
+    buffer[31] = '\0';
     if (locale) uselocale(before);
 }
 

@@ -38,6 +38,12 @@ static void mark_cut(char *text, size_t size) {
     memcpy(text + end, "...", 4);
 }
 
+/* Names out of hostile files must not steer a terminal. */
+static void make_harmless(char *text) {
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7F) *text = '?';
+}
+
 /* Formats into a buffer apart from `detail`, which may itself be among the arguments. */
 static void set_detail(const char *format, va_list arguments, const char *tail) {
     char text[DETAIL_SIZE];
@@ -54,6 +60,7 @@ static void set_detail(const char *format, va_list arguments, const char *tail) 
         if (used < sizeof text) memcpy(text + used, tail, sizeof text - used);
         mark_cut(text, sizeof text);
     }
+    make_harmless(text);
     memcpy(detail, text, sizeof detail);
 }
 

@@ -1,5 +1,6 @@
 /* What every subcommand begins with: its flags. */
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/frame.h"
@@ -73,6 +74,13 @@ done:
     return status;
 }
 
+/* Also what takes no number of threads, such as packing, uses this many. */
+static void set_default_threads(int64_t threads) {
+    char n[24];
+    snprintf(n, sizeof n, "%lld", (long long)threads);
+    setenv("RLLC_THREADS", n, 1);
+}
+
 rllc_status rllc_cli_options(const rllc_command *command, rllc_common_options *common,
                              const rllc_option_binding *bindings, int n_bindings, int argc, const char *const *argv,
                              const char **positionals, int max_positionals, int *n_positionals) {
@@ -89,6 +97,7 @@ rllc_status rllc_cli_options(const rllc_command *command, rllc_common_options *c
     all[n_bindings] = (rllc_option_binding){&rllc_common_option_table, common};
     RLLC_TRY(parse(command, all, n_bindings + 1, argc, argv, positionals, max_positionals, n_positionals));
     if (!common->color) rllc_cli_no_color();
+    if (common->threads > 0) set_default_threads(common->threads);
 done:
     rllc_free(all);
     return status;

@@ -234,11 +234,6 @@ static rllc_status tokenize_main(int argc, const char *const *argv) {
     request r;
     rllc_status status = parse(&r, argc, argv);
     if (status != RLLC_OK || r.common.help) return status;
-    if (r.common.threads > 0) {
-        char n[32];
-        snprintf(n, sizeof n, "%" PRId64, r.common.threads);
-        setenv("RLLC_THREADS", n, 1); /* packing uses the default number */
-    }
     return tokenize(&r, rllc_cli_monitor(&r.common));
 }
 

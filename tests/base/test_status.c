@@ -31,6 +31,13 @@ static void test_fail_records_detail_and_returns_status(void **state) {
     assert_string_equal(rllc_error_detail(), "again: f.json: byte 12: found x");
 }
 
+/* A name out of a hostile file cannot steer the terminal that shows it. */
+static void test_fail_shows_control_characters_as_question_marks(void **state) {
+    (void)state;
+    assert_int_equal(rllc_fail(RLLC_EINPUT, "token '%s'", "\x1b[31mred\n\x7f"), RLLC_EINPUT);
+    assert_string_equal(rllc_error_detail(), "token '?[31mred??'");
+}
+
 static void test_fail_within_prepends_context(void **state) {
     (void)state;
     (void)rllc_fail(RLLC_EINPUT, "inner");
@@ -78,6 +85,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_status_sentence_and_exit_code_of_every_status),
         cmocka_unit_test(test_fail_records_detail_and_returns_status),
+        cmocka_unit_test(test_fail_shows_control_characters_as_question_marks),
         cmocka_unit_test(test_fail_within_prepends_context),
         cmocka_unit_test(test_fail_cuts_long_details_between_characters),
         cmocka_unit_test(test_fail_detail_belongs_to_its_thread),
