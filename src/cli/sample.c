@@ -41,7 +41,7 @@ typedef struct session {
     const char *folder; /* of the run; NULL without one */
     const char *tokenizer_hash;
     rllc_json *provenance;
-    char scratch[32];   /* folder of a store that is not kept */
+    char *scratch;      /* folder of a store that is not kept */
     rllc_cell_filter shown;
     int64_t *steps;
     double done, total, tokens, flops, memory, disk; /* over all groups */
@@ -119,19 +119,22 @@ done:
 /** A store that lives as long as the command, unless one is named. */
 static rllc_status open_loose_store(session *s) {
     if (s->o.store) return rllc_store_open(&s->store, s->o.store, RLLC_STORE_WRITE);
-    strcpy(s->scratch, "/tmp/rllc-sample-XXXXXX");
-    if (!mkdtemp(s->scratch)) {
-        s->scratch[0] = '\0';
-        return rllc_fail(RLLC_EIO, "/tmp: no scratch folder can be made there; name a --store");
+    const char *place = getenv("TMPDIR");
+    if (!place || !*place) place = "/tmp";
+    if (asprintf(&s->scratch, "%s/rllc-sample-XXXXXX", place) < 0) {
+        s->scratch = NULL;
+        return rllc_fail(RLLC_ENOMEM, "no memory for the name of a scratch folder");
     }
+    if (!mkdtemp(s->scratch)) return rllc_fail(RLLC_EIO, "%s: no scratch folder can be made there; name a --store", place);
     return rllc_store_open(&s->store, rllc_intern_printf("%s/run.db", s->scratch), RLLC_STORE_WRITE);
 }
 
 static void remove_scratch(const session *s) {
-    if (!s->scratch[0]) return;
+    if (!s->scratch) return;
     unlink(rllc_intern_printf("%s/run.db", s->scratch));
     unlink(rllc_intern_printf("%s/run.db-journal", s->scratch));
     rmdir(s->scratch);
+    free(s->scratch);
 }
 
 /** Batches in order, when the array has three dimensions: they decide the batch size and bound the draws. */
