@@ -136,7 +136,10 @@ static rllc_status open_file(rllc_store *s) {
     const int code = sqlite3_open_v2(plain.data, &s->db, flags, NULL);
     if (code != SQLITE_OK) RLLC_TRY(rllc_store_fail(s, code, "open the store"));
     RLLC_TRY(configure(s));
+    /* In one transaction: another process may make the store between two readings of the same page. */
+    RLLC_TRY(run_sql(s, "BEGIN", "read the store's first page"));
     RLLC_TRY(identify(s, &fresh));
+    RLLC_TRY(run_sql(s, "COMMIT", "read the store's first page"));
     if (fresh) RLLC_TRY(create_tables(s));
 done:
     rllc_string_release(&plain);
