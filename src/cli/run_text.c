@@ -90,8 +90,8 @@ static rllc_status enter(rllc_run *r, const rllc_run_corpus *corpus) {
     RLLC_TRY(rllc_rows_open(&rows, rllc_run_rows_path(r, corpus->name, RLLC_SAMPLING), 0));
     if (rows.rows == 0 && is_listed(r->config.sampling_corpora, corpus->name)) {
         status = rllc_fail(RLLC_EINPUT,
-                           "corpora.%s: its sampling split has no full row of %lld tokens; give more text, or a "
-                           "larger sampling_fraction",
+                           "corpora.%s: its sampling split has no full row of %lld tokens; give more text, "
+                           "let cut_bytes (say 20000) cut long documents, or raise sampling_fraction",
                            corpus->name, (long long)corpus->packing.n_ctx);
         goto done;
     }
