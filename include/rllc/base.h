@@ -364,7 +364,7 @@ double rllc_now(void);
 /** Commit the library was built from ("unknown" outside git), with "+" when the tree had changes. */
 const char *rllc_commit(void);
 /** Host, CPU, threads, memory, compiler, version, commit and the libraries of base as a JSON object; rooms that know
- *  more (kernel path, BLAS, SQLite) add their own members. */
+ *  more (kernel path, SQLite) add their own members. */
 rllc_status rllc_machine_json(rllc_json **out) RLLC_MUST_USE;
 
 #ifdef __cplusplus

@@ -32,7 +32,7 @@ static const rllc_option_table *const tables[] = {&table, &rllc_sampling_option_
 enum { DRAWS_UNSET = -1, DRAWS = 200 };
 
 /** One invocation. */
-typedef struct session {
+typedef struct invocation {
     rllc_common_options common;
     sample_options o;
     rllc_sampling_options sampling;
@@ -46,10 +46,10 @@ typedef struct session {
     int64_t *steps;
     double done, total, tokens, flops, memory, disk; /* over all groups */
     int64_t groups;
-} session;
+} invocation;
 
 /** What will be shown at the end: the components and the settings of this command, whatever else the store holds. */
-static rllc_status note_shown(session *s, const rllc_model *m, const rllc_sampling_job *job) {
+static rllc_status note_shown(invocation *s, const rllc_model *m, const rllc_sampling_job *job) {
     rllc_status status = RLLC_OK;
     rllc_string text = {0};
     const char **names = NULL;
@@ -67,7 +67,7 @@ done:
 }
 
 /** One checkpoint and one corpus: costs it, or samples it. */
-static rllc_status run_group(session *s, const rllc_model *m, const rllc_store_checkpoint *checkpoint,
+static rllc_status run_group(invocation *s, const rllc_model *m, const rllc_store_checkpoint *checkpoint,
                              const rllc_store_corpus *corpus, const rllc_rows *rows, bool given, bool only_cost) {
     double steps, tokens, flops, memory, disk;
     const rllc_sampling_job job = {.model = m, .checkpoint = checkpoint, .corpus = corpus, .tokenizer_hash = s->tokenizer_hash,
@@ -93,7 +93,7 @@ static rllc_status run_group(session *s, const rllc_model *m, const rllc_store_c
     return status;
 }
 
-static rllc_status print_cost(const session *s) {
+static rllc_status print_cost(const invocation *s) {
     rllc_status status = RLLC_OK;
     if (!s->common.json) {
         printf("%lld groups (checkpoint x corpus), %.0f chain-steps, %.4g tokens through gradients, %.4g FLOP\n"
@@ -117,7 +117,7 @@ done:
 /* ---- a checkpoint and an array of tokens -------------------------------------------------------------------- */
 
 /** A store that lives as long as the command, unless one is named. */
-static rllc_status open_loose_store(session *s) {
+static rllc_status open_loose_store(invocation *s) {
     if (s->o.store) return rllc_store_open(&s->store, s->o.store, RLLC_STORE_WRITE);
     const char *place = getenv("TMPDIR");
     if (!place || !*place) place = "/tmp";
@@ -129,7 +129,7 @@ static rllc_status open_loose_store(session *s) {
     return rllc_store_open(&s->store, rllc_intern_printf("%s/run.db", s->scratch), RLLC_STORE_WRITE);
 }
 
-static void remove_scratch(const session *s) {
+static void remove_scratch(const invocation *s) {
     if (!s->scratch) return;
     unlink(rllc_intern_printf("%s/run.db", s->scratch));
     unlink(rllc_intern_printf("%s/run.db-journal", s->scratch));
@@ -138,7 +138,7 @@ static void remove_scratch(const session *s) {
 }
 
 /** Batches in order, when the array has three dimensions: they decide the batch size and bound the draws. */
-static rllc_status fit_given_batches(session *s, const rllc_rows *rows) {
+static rllc_status fit_given_batches(invocation *s, const rllc_rows *rows) {
     s->sampler.batch_size = rows->shape[1];
     if (s->sampler.num_draws != DRAWS_UNSET) return RLLC_OK;
     s->sampler.num_draws = (rows->shape[0] - s->sampler.num_burnin_steps) / s->sampler.num_steps_bw_draws;
@@ -147,7 +147,7 @@ static rllc_status fit_given_batches(session *s, const rllc_rows *rows) {
                      (long long)rows->shape[0], (long long)s->sampler.num_burnin_steps);
 }
 
-static rllc_status put_loose_rows(session *s, const rllc_model *m, const rllc_rows *rows, rllc_store_checkpoint *checkpoint,
+static rllc_status put_loose_rows(invocation *s, const rllc_model *m, const rllc_rows *rows, rllc_store_checkpoint *checkpoint,
                                   rllc_store_corpus *corpus) {
     rllc_status status = RLLC_OK;
     rllc_json *shape = NULL;
@@ -166,7 +166,7 @@ done:
     return status;
 }
 
-static rllc_status sample_loose(session *s) {
+static rllc_status sample_loose(invocation *s) {
     rllc_status status = RLLC_OK;
     rllc_model m = {0};
     rllc_rows rows = {0};
@@ -196,14 +196,14 @@ done:
 
 /* ---- a run --------------------------------------------------------------------------------------------------- */
 
-static bool wants_step(const session *s, int64_t step) {
+static bool wants_step(const invocation *s, int64_t step) {
     for (int64_t i = 0; i < s->shown.n_steps; i++)
         if (s->shown.steps[i] == step) return true;
     return s->shown.n_steps == 0;
 }
 
 /** Every wanted corpus at one checkpoint. */
-static rllc_status run_checkpoint(session *s, const rllc_store_checkpoint *c, const rllc_store_corpus *corpora, int64_t n,
+static rllc_status run_checkpoint(invocation *s, const rllc_store_checkpoint *c, const rllc_store_corpus *corpora, int64_t n,
                                   bool only_cost) {
     rllc_status status = RLLC_OK;
     rllc_model m = {0};
@@ -233,7 +233,7 @@ done:
     return status;
 }
 
-static rllc_status run_all(session *s, const rllc_store_checkpoint *checkpoints, int64_t n_checkpoints,
+static rllc_status run_all(invocation *s, const rllc_store_checkpoint *checkpoints, int64_t n_checkpoints,
                            const rllc_store_corpus *corpora, int64_t n_corpora, bool only_cost) {
     rllc_status status = RLLC_OK;
     int64_t matched = 0;
@@ -248,7 +248,7 @@ done:
 }
 
 /** The run's tokenizer enters the identity of its cells. */
-static rllc_status find_tokenizer(session *s) {
+static rllc_status find_tokenizer(invocation *s) {
     const char *path = rllc_intern_printf("%s/tokenizer.json", s->folder);
     rllc_tokenizer *t;
     if (!rllc_file_exists(path)) return RLLC_OK;
@@ -259,7 +259,7 @@ static rllc_status find_tokenizer(session *s) {
     return RLLC_OK;
 }
 
-static rllc_status sample_run(session *s) {
+static rllc_status sample_run(invocation *s) {
     rllc_status status = RLLC_OK;
     rllc_store_checkpoint *checkpoints = NULL;
     rllc_store_corpus *corpora = NULL;
@@ -293,7 +293,7 @@ done:
 
 /* ---- the command --------------------------------------------------------------------------------------------- */
 
-static rllc_status read_flags(session *s, int argc, const char *const *argv) {
+static rllc_status read_flags(invocation *s, int argc, const char *const *argv) {
     rllc_status status = RLLC_OK;
     const rllc_option_binding bindings[] = {
         {&table, &s->o}, {&rllc_sampling_option_table, &s->sampling}, {&rllc_sampler_option_table, &s->sampler}};
@@ -312,7 +312,7 @@ done:
 }
 
 static rllc_status sample_main(int argc, const char *const *argv) {
-    session s = {.tokenizer_hash = ""};
+    invocation s = {.tokenizer_hash = ""};
     rllc_status status = read_flags(&s, argc, argv);
     if (status != RLLC_OK || s.common.help) goto done;
     RLLC_TRY(rllc_cli_provenance(&s.common, &s.provenance));
