@@ -16,6 +16,7 @@ typedef struct rllc_series {
     const double *x, *y;      /* a value that is not finite interrupts the curve */
     const double *low, *high; /* band; NULL = none */
     int color;                /* index into the palette (Okabe-Ito extended); -1 = grey context line */
+    bool points;              /* points with bars from low to high instead of a line with a band */
 } rllc_series;
 
 typedef struct rllc_panel {

@@ -61,7 +61,7 @@ done:
 
 /* Markers tell curves apart where checkpoints are few; on long curves they would only blur. */
 static bool has_markers(const rllc_series *s) {
-    return s->n <= 40 && s->color >= 0;
+    return s->points || (s->n <= 40 && s->color >= 0);
 }
 
 static rllc_status add_keys(rllc_string *out, const rllc_plot_layout *l) {
@@ -214,11 +214,18 @@ done:
 
 static rllc_status add_curve(rllc_string *out, const rllc_plot_layout *l, const rllc_series *s, int pass) {
     rllc_status status = RLLC_OK;
+    if (pass == BANDS && s->points)
+        return rllc_string_printf(out, " using 1:2:3:4 with yerrorbars pt 0 lw 1 lc rgb '%s'",
+                                  rllc_plot_color(s->color));
     if (pass == BANDS)
         return rllc_string_printf(out, " using 1:3:4 with filledcurves fc rgb '%s' fs transparent solid 0.18 noborder",
                                   rllc_plot_color(s->color));
-    RLLC_TRY(rllc_string_printf(out, " using 1:2 with %s lc rgb '%s' dt %s", has_markers(s) ? "linespoints" : "lines",
-                                rllc_plot_color(s->color), rllc_plot_dash(s->color)));
+    RLLC_TRY(rllc_string_printf(out, " using 1:2 with %s lc rgb '%s'",
+                                s->points        ? "points"
+                                : has_markers(s) ? "linespoints"
+                                                 : "lines",
+                                rllc_plot_color(s->color)));
+    if (!s->points) RLLC_TRY(rllc_string_printf(out, " dt %s", rllc_plot_dash(s->color)));
     RLLC_TRY(add_number(out, " lw ", pass == CONTEXT ? 1.0 : l->line));
     if (has_markers(s)) RLLC_TRY(rllc_string_printf(out, " pt %d ps 0.45", rllc_plot_marker(s->color)));
 done:
