@@ -32,22 +32,25 @@ static rllc_status require(const rllc_safetensors *s, const char *name, int n_di
 static rllc_status infer_options(const rllc_safetensors *s, rllc_model_options *o) {
     rllc_status status = RLLC_OK;
     rllc_json *saved = NULL;
-    const rllc_tensor_view *embed, *positions, *query;
+    const rllc_tensor_view *embed, *positions, *query = NULL;
     rllc_options_default(&rllc_model_option_table, o);
     const char *text = s->metadata ? rllc_json_text(rllc_json_get(s->metadata, "rllc.model")) : NULL;
     if (text) {
         RLLC_TRY(rllc_json_parse(&saved, text, strlen(text), s->path));
         RLLC_TRY(rllc_options_from_json(&rllc_model_option_table, o, saved));
     }
+    const bool says_zero_layers = text && o->n_layers == 0; /* else a file without layers has lost them */
     RLLC_TRY(require(s, "embed.W_E", 2, &embed));
     RLLC_TRY(require(s, "pos_embed.W_pos", 2, &positions));
-    RLLC_TRY(require(s, "blocks.0.attn.W_Q", 3, &query));
+    o->n_layers = count_layers(s);
+    if (o->n_layers > 0 || !says_zero_layers) RLLC_TRY(require(s, "blocks.0.attn.W_Q", 3, &query));
     o->d_vocab = embed->shape[0];
     o->d_model = embed->shape[1];
     o->n_ctx = positions->shape[0];
-    o->n_heads = query->shape[0];
-    o->d_head = query->shape[2];
-    o->n_layers = count_layers(s);
+    if (o->n_layers > 0) { /* without layers the sizes of a head are what the metadata say: nothing has them */
+        o->n_heads = query->shape[0];
+        o->d_head = query->shape[2];
+    }
     /* without LayerNorm tensors the blocks are read as normalization null: LNPre cannot be told from it by shape */
     const bool ln = rllc_safetensors_find(s, "ln_final.w") || rllc_safetensors_find(s, "blocks.0.ln1.w");
     o->normalization = ln ? RLLC_NORM_LN : RLLC_NORM_NULL;

@@ -6,7 +6,7 @@
 #define OPTION(...) RLLC_OPTION(rllc_model_options, __VA_ARGS__)
 
 static const rllc_option model_options[] = {
-    OPTION(n_layers, RLLC_INTEGER, "2", 1, 64, NULL, "", "attention layers"),
+    OPTION(n_layers, RLLC_INTEGER, "2", 0, 64, NULL, "", "attention layers; 0 = embedding and unembedding alone"),
     OPTION(d_model, RLLC_INTEGER, "256", 1, 16384, NULL, "", "width of the residual stream"),
     OPTION(n_heads, RLLC_INTEGER, "8", 1, 256, NULL, "", "heads a layer"),
     OPTION(d_head, RLLC_INTEGER, "32", 1, 1024, NULL, "", "width of a head"),
@@ -90,7 +90,7 @@ rllc_status rllc_model_init(rllc_model *m, const rllc_model_options *options) {
     rllc_status status = RLLC_OK;
     *m = (rllc_model){.options = *options};
     RLLC_TRY(check_options(options));
-    RLLC_TRY(rllc_alloc(&m->parameters, N_ROWS * options->n_layers, sizeof *m->parameters));
+    RLLC_TRY(rllc_alloc(&m->parameters, N_ROWS * (options->n_layers > 0 ? options->n_layers : 1), sizeof *m->parameters));
     for (int r = 0; r < N_ROWS; r++) {
         if (options->normalization == RLLC_NORM_NULL && is_layer_norm(rows[r].name)) continue;
         if (!rows[r].per_layer) {
