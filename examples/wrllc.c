@@ -34,12 +34,12 @@ static rllc_status run_chain(rllc_potential *p, const rllc_sampler_options *o, u
     memcpy(w, m->w0, (size_t)m->dim * sizeof *w);
     rllc_sampler_state state = {
         .dim = m->dim, .w = w, .w0 = m->w0, .spans = m->spans, .n_spans = m->n_spans, .scratch = scratch};
-    for (uint32_t t = 0; t < DRAWS; t++) {
+    for (uint32_t t = 0; t < DRAWS; t++, state.step++) {
         const rllc_stream noise = rllc_stream_make(o->seed, "noise", chain, t);
         RLLC_TRY(rllc_potential_prepare(p, chain, t));
         RLLC_TRY(rllc_potential_loss_and_gradient(p, 1, &which, (const float *const *)&w, &loss[t], &gradient,
                                                   &baseline[t]));
-        RLLC_TRY(rllc_sampler_step(o, &state, gradient, &noise));
+        RLLC_TRY(rllc_sampler_step(o, &state, &loss[t], gradient, &noise));
     }
 done:
     rllc_free(w);
@@ -69,9 +69,10 @@ static rllc_status estimate(const char *checkpoint, const char *tokens, const ch
         traces[c] = (rllc_trace){
             .n_draws = DRAWS, .loss = loss[c], .baseline = baseline[c], .init_loss = baseline[c][0], .stream = c};
     }
-    rllc_estimate_from_traces(traces, CHAINS, o.nbeta, &e, NULL, NULL);
+    const rllc_estimate_settings settings = {.nbeta = o.nbeta};
+    RLLC_TRY(rllc_estimate_from_traces(traces, CHAINS, &settings, &e, NULL, NULL));
     printf("%s: %lld weights, llc %.3f +- %.3f\n", rllc_component_label(name), (long long)component.size, e.llc_mean,
-           e.llc_sd);
+           e.llc_se);
 done:
     rllc_potential_free(p);
     rllc_component_release(&component);

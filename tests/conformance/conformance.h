@@ -118,10 +118,15 @@ typedef struct conformance_run {
     float **w;               /* [n][dim] final coordinates */
 } conformance_run;
 
-/* Drives the listed members (NULL: all n of them) with common minibatches; the noise of member i is that of chain
- * chains[i] (NULL: i). Any failure fails the test. */
-static inline conformance_run conformance_sample(rllc_potential *p, const rllc_sampler_options *o, int64_t n,
-                                                 const int64_t *members, const uint32_t *chains) {
+/* Called after every evaluation e = 0.. of a step of chain i. */
+typedef void conformance_observer(void *context, int64_t i, int64_t e, const rllc_sampler_state *s);
+
+/* Drives the listed members (NULL: all n of them) with common minibatches, from w0 or, if not NULL, from start [dim];
+ * the noise of member i is that of chain chains[i] (NULL: i). Any failure fails the test. */
+static inline conformance_run conformance_sample_from(rllc_potential *p, const rllc_sampler_options *o, int64_t n,
+                                                      const int64_t *members, const uint32_t *chains,
+                                                      const float *start, conformance_observer *observe,
+                                                      void *context) {
     conformance_run run = {.n = n, .n_draws = o->num_draws};
     run.loss = test_memory(n * run.n_draws, sizeof *run.loss);
     run.baseline = test_memory(n * run.n_draws, sizeof *run.baseline);
@@ -136,35 +141,45 @@ static inline conformance_run conformance_sample(rllc_potential *p, const rllc_s
         const rllc_potential_member *m = &p->members[index[i]];
         run.w[i] = test_memory(m->dim, sizeof(float));
         gradient[i] = test_memory(m->dim, sizeof(float));
-        memcpy(run.w[i], m->w0, (size_t)m->dim * sizeof(float));
-        float *scratch = test_memory(m->dim, sizeof(float));
-        states[i] = (rllc_sampler_state){m->dim, run.w[i], m->w0, m->spans, m->n_spans, scratch};
+        memcpy(run.w[i], start != NULL ? start : m->w0, (size_t)m->dim * sizeof(float));
+        states[i] = (rllc_sampler_state){.dim = m->dim, .w = run.w[i], .w0 = m->w0, .spans = m->spans,
+                                         .n_spans = m->n_spans, .scratch = test_memory(m->dim, sizeof(float))};
+        states[i].memory = test_memory(m->dim * (rllc_sampler_memory(o) + 1), sizeof(float));
     }
     for (int64_t step = 0; step < rllc_sampler_steps(o); step++) {
         double baseline = NAN;
-        assert_ok(rllc_potential_prepare(p, 0, step));
-        assert_ok(rllc_potential_loss_and_gradient(p, n, index, (const float *const *)run.w, loss, gradient,
-                                                   &baseline));
         int64_t draw = rllc_sampler_draw_at(o, step);
+        assert_ok(rllc_potential_prepare(p, 0, step));
         noise.step = (uint32_t)step;
-        for (int64_t i = 0; i < n; i++) {
-            if (draw >= 0) {
+        for (int64_t e = 0; e < rllc_sampler_evaluations(o); e++) {
+            assert_ok(rllc_potential_loss_and_gradient(p, n, index, (const float *const *)run.w, loss, gradient,
+                                                       &baseline));
+            for (int64_t i = 0; i < n; i++) {
+                noise.chain = chains != NULL ? chains[i] : (uint32_t)i;
+                states[i].step = step;
+                assert_ok(rllc_sampler_step(o, &states[i], &loss[i], gradient[i], &noise));
+                if (observe != NULL) observe(context, i, e, &states[i]);
+                if (draw < 0 || e > 0) continue;
                 run.loss[i * run.n_draws + draw] = loss[i];
                 run.baseline[i * run.n_draws + draw] = baseline;
             }
-            noise.chain = chains != NULL ? chains[i] : (uint32_t)i;
-            assert_ok(rllc_sampler_step(o, &states[i], gradient[i], &noise));
         }
     }
     for (int64_t i = 0; i < n; i++) {
         free(gradient[i]);
         free(states[i].scratch);
+        free(states[i].memory);
     }
     free(gradient);
     free(loss);
     free(index);
     free(states);
     return run;
+}
+
+static inline conformance_run conformance_sample(rllc_potential *p, const rllc_sampler_options *o, int64_t n,
+                                                 const int64_t *members, const uint32_t *chains) {
+    return conformance_sample_from(p, o, n, members, chains, NULL, NULL, NULL);
 }
 
 static inline void conformance_run_release(conformance_run *run) {
@@ -178,10 +193,12 @@ static inline void conformance_run_release(conformance_run *run) {
 static inline rllc_estimate conformance_estimate(const conformance_run *run, double nbeta, double *per_chain) {
     rllc_trace *traces = test_memory(run->n, sizeof *traces);
     for (int64_t i = 0; i < run->n; i++)
-        traces[i] = (rllc_trace){run->n_draws, run->loss + i * run->n_draws, run->baseline + i * run->n_draws,
-                                 run->baseline[i * run->n_draws], (int)i, false};
+        traces[i] = (rllc_trace){.n_draws = run->n_draws, .loss = run->loss + i * run->n_draws,
+                                 .baseline = run->baseline + i * run->n_draws,
+                                 .init_loss = run->baseline[i * run->n_draws], .stream = (int)i};
     rllc_estimate estimate;
-    rllc_estimate_from_traces(traces, run->n, nbeta, &estimate, per_chain, NULL);
+    const rllc_estimate_settings settings = {.nbeta = nbeta};
+    assert_ok(rllc_estimate_from_traces(traces, run->n, &settings, &estimate, per_chain, NULL));
     free(traces);
     return estimate;
 }

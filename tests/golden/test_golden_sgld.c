@@ -162,8 +162,8 @@ static void run(int n_threads) {
         memcpy(w[i], m->w0, (size_t)m->dim * sizeof(float));
         gradient[i] = test_memory(m->dim, sizeof(float));
         members[i] = i;
-        states[i] = (rllc_sampler_state){m->dim, w[i], m->w0, m->spans, m->n_spans,
-                                         test_memory(m->dim, sizeof(float))};
+        states[i] = (rllc_sampler_state){.dim = m->dim, .w = w[i], .w0 = m->w0, .spans = m->spans,
+                                         .n_spans = m->n_spans, .scratch = test_memory(m->dim, sizeof(float))};
     }
     for (int64_t t = 0; t < f.shape[0]; t++) {
         assert_ok(rllc_potential_prepare(potential, 0, t));
@@ -172,7 +172,7 @@ static void run(int n_threads) {
         for (int64_t i = 0; i < f.n; i++) {
             rllc_stream noise = rllc_stream_make(1, "unused", (uint32_t)i, (uint32_t)t);
             loss[i * f.shape[0] + t] = now[i];
-            assert_ok(rllc_sampler_step(&f.options, &states[i], gradient[i], &noise));
+            assert_ok(rllc_sampler_step(&f.options, &states[i], &loss[i], gradient[i], &noise));
         }
     }
     for (int64_t i = 0; i < f.n; i++) {
