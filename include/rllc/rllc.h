@@ -14,6 +14,8 @@
 #include "rllc/report.h"
 #include "rllc/sampling.h"
 #include "rllc/sgmcmc.h"
+#include "rllc/stats.h"
 #include "rllc/store.h"
+#include "rllc/theory.h"
 #include "rllc/train.h"
 #endif
