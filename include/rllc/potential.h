@@ -6,6 +6,7 @@
 
 #include "rllc/model.h"
 #include "rllc/sgmcmc.h"
+#include "rllc/theory.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,7 +21,8 @@ typedef struct rllc_potential_kind {
     /**
      * Losses and gradients of several members at their free coordinates w[i] on the prepared minibatch.
      * loss[i] mean minibatch loss; gradient[i] [dim] "=", or NULL for the loss only. *baseline: the loss at w* on the
-     * same minibatch. A member's arithmetic does not depend on which others share the call (bit for bit).
+     * same minibatch. A member's arithmetic does not depend on which others share the call (bit for bit). A member may
+     * be listed any number of times, each with its own w: n is not bounded by n_members.
      */
     rllc_status (*loss_and_gradient)(rllc_potential *, int64_t n, const int64_t *members, const float *const *w,
                                      double *loss, float *const *gradient, double *baseline);
@@ -64,6 +66,57 @@ rllc_status rllc_potential_transformer(rllc_potential **out, const rllc_model *m
 /** L(w) = 1/2 sum_i h_i (w_i - c_i)^2, the Gaussian test bed; members share w0. Whole-vector index = i. */
 rllc_status rllc_potential_quadratic(rllc_potential **out, int64_t dim, const double *h, const double *centre,
                                      const float *w0, int64_t n_members) RLLC_MUST_USE;
+
+/* ---- targets whose learning coefficient is known ----------------------------------------------------------------- */
+
+/** A family of them: a constant in its own file, listed in src/potential/analytic.def. */
+typedef struct rllc_analytic_kind rllc_analytic_kind;
+const rllc_analytic_kind *const *rllc_analytic_list(int *n);
+rllc_status rllc_analytic_find(const char *name, const rllc_analytic_kind **out) RLLC_MUST_USE; /* RLLC_EUSAGE: unknown */
+const char *rllc_analytic_name(const rllc_analytic_kind *kind);
+const char *rllc_analytic_summary(const rllc_analytic_kind *kind);
+const rllc_option_table *rllc_analytic_kind_table(const rllc_analytic_kind *kind); /* the kind's own options, */
+size_t rllc_analytic_options_size(const rllc_analytic_kind *kind);                 /* and bytes of the struct they fill */
+
+extern const rllc_option_table rllc_quadratic_option_table, rllc_monomial_option_table, rllc_reduced_rank_option_table,
+    rllc_deep_linear_option_table, rllc_tanh_option_table, rllc_bigram_option_table; /* the same tables, for help */
+
+/** What every kind takes. */
+typedef struct rllc_analytic_options {
+    const char *mask;              /* which coordinates move: 1,1,0; 0..3,7; names of blocks A+B; NULL = all */
+    const char *center;            /* displaces w* from the kind's minimum: one number, or one a coordinate */
+    const char *start;             /* displaces the chains' start from w* */
+    const char *noise_of_gradient; /* variance of the normal noise added to the gradient */
+    int64_t samples;               /* 0: the population loss; else the mean over this many samples */
+    double sample_noise;           /* sd of the noise on the samples' targets */
+} rllc_analytic_options;
+extern const rllc_option_table rllc_analytic_option_table;
+
+/** One target, num_chains members around its w*. */
+typedef struct rllc_analytic {
+    rllc_potential *potential;    /* owned by this */
+    int64_t dim, free_dim;        /* coordinates; those that move */
+    int64_t streams;              /* num_chains where chains see minibatches of a finite sample, else 1 */
+    const float *start;           /* [free_dim] displacement of the chains' start; NULL: none */
+    rllc_coefficient coefficient; /* at w*, of what moves; lambda NaN: unknown */
+    const char *doubt;            /* what a reader should know: "" or a sentence (interned) */
+} rllc_analytic;
+
+/** options: the struct of the kind's table. o: num_chains, batch_size, seed are read. */
+rllc_status rllc_analytic_make(rllc_analytic **out, const rllc_analytic_kind *kind, const void *options,
+                               const rllc_analytic_options *common, const rllc_sampler_options *o) RLLC_MUST_USE;
+void rllc_analytic_free(rllc_analytic *a); /* accepts NULL */
+
+/** What one chain's estimate should be. */
+typedef struct rllc_expectation {
+    double mean, sd;    /* NaN: unknown */
+    const char *source; /* "law": exact at these settings; "gibbs": of a perfect sampler in equilibrium; "none" */
+    const char *reason; /* why there is none, or no sd; "" */
+} rllc_expectation;
+/** Exact where the loss is quadratic in what moves, or of one variable; the Gibbs value for exact samplers. */
+rllc_status rllc_analytic_expect(rllc_analytic *a, const rllc_sampler_options *o, rllc_expectation *out) RLLC_MUST_USE;
+/** The Gibbs value whatever the sampler, source "gibbs" or "none". */
+rllc_status rllc_analytic_gibbs(rllc_analytic *a, const rllc_sampler_options *o, rllc_expectation *out) RLLC_MUST_USE;
 
 #ifdef __cplusplus
 }

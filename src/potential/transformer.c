@@ -11,7 +11,8 @@ struct transformer {
     rllc_batch_source source;
     int64_t batch_size;
     int32_t *tokens;       /* [batch, n_ctx] */
-    rllc_member *call;     /* [n_members] */
+    rllc_member *call;     /* [n_call] grows with the longest call */
+    int64_t n_call;
     float **token_losses;  /* the caller's, or NULL */
     float *w0;             /* start of every member, one after the other */
 };
@@ -25,6 +26,10 @@ static rllc_status loss_and_gradient(rllc_potential *p, int64_t n, const int64_t
                                      double *loss, float *const *gradient, double *baseline) {
     struct transformer *t = (struct transformer *)p;
     rllc_status status = RLLC_OK;
+    if (n > t->n_call) {
+        RLLC_TRY(rllc_grow(&t->call, t->n_call, n, sizeof *t->call));
+        t->n_call = n;
+    }
     for (int64_t i = 0; i < n; i++)
         t->call[i] = (rllc_member){.component = t->components[members[i]], .free = w[i], .gradient = gradient[i],
                                    .token_losses = t->token_losses ? t->token_losses[members[i]] : NULL};
@@ -88,6 +93,7 @@ rllc_status rllc_potential_transformer(rllc_potential **out, const rllc_model *m
     t->token_losses = token_losses;
     RLLC_TRY(rllc_alloc(&t->head.members, n_members, sizeof *t->head.members));
     RLLC_TRY(rllc_alloc(&t->call, n_members, sizeof *t->call));
+    t->n_call = n_members;
     RLLC_TRY(rllc_alloc(&t->tokens, batch_size * m->options.n_ctx, sizeof *t->tokens));
     RLLC_TRY(make_members(t));
     RLLC_TRY(rllc_engine_new(&t->engine, m, batch_size, n_threads));
