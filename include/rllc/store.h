@@ -120,7 +120,18 @@ rllc_status rllc_store_update_cell(rllc_store *s, int64_t id, bool complete, dou
 /** Ordered by seed, step, corpus, component. */
 rllc_status rllc_store_cells(rllc_store *s, rllc_store_cell **list, int64_t *n) RLLC_MUST_USE;
 
-/** Where a chain stands. weights: free coordinates, kept only while unfinished. */
+/** What a draw records beside loss and baseline: norm of the displacement u = w - w*, norm of the minibatch gradient g,
+ *  u . g, norm of the noise of the update that follows, acceptance of the step before by a Metropolis rule. */
+enum {
+    RLLC_STORE_DISTANCE,
+    RLLC_STORE_GRADIENT_NORM,
+    RLLC_STORE_GRADIENT_DOT,
+    RLLC_STORE_NOISE_NORM,
+    RLLC_STORE_MALA,
+    RLLC_STORE_RECORDS
+};
+
+/** Where a chain stands. weights and memory: kept only while unfinished. */
 typedef struct rllc_store_chain {
     int64_t cell_id;
     int64_t chain;
@@ -132,6 +143,10 @@ typedef struct rllc_store_chain {
     const char *reason;    /* "" or e.g. "loss is NaN at draw 57 (step 57)" */
     const float *weights;  /* [dim]; NULL = none */
     int64_t dim;
+    const void *memory;    /* what the sampler keeps besides; NULL = none */
+    int64_t memory_bytes;
+    double acceptance;     /* of an exact sampler's proposals; NaN for others */
+    const double *records[RLLC_STORE_RECORDS]; /* put: of the draws given, NULL = NaN; get: stay NULL */
 } rllc_store_chain;
 /** Replaces the chain's row and appends draws first .. first+n-1 of loss and baseline (existing rows are replaced, rows
  *  from n_draws on are dropped). The trace must end with n_draws draws, without a gap: first + n = n_draws if n > 0. */
@@ -141,6 +156,12 @@ rllc_status rllc_store_put_chain(rllc_store *s, const rllc_store_chain *chain, i
  *  stored weights, out->weights stays NULL. */
 rllc_status rllc_store_get_chain(rllc_store *s, int64_t cell_id, int64_t chain, rllc_store_chain *out,
                                  float *weights_out, int64_t dim, bool *has_weights) RLLC_MUST_USE;
+/** The sampler's memory of an unfinished chain; RLLC_EMISMATCH if it is not of `bytes` bytes. */
+rllc_status rllc_store_get_memory(rllc_store *s, int64_t cell_id, int64_t chain, void *memory,
+                                  int64_t bytes) RLLC_MUST_USE;
+/** columns [RLLC_STORE_RECORDS], each [capacity] or NULL, filled with the first *n draws. */
+rllc_status rllc_store_get_records(rllc_store *s, int64_t cell_id, int64_t chain, double *const *columns,
+                                   int64_t capacity, int64_t *n) RLLC_MUST_USE;
 /** loss, baseline [capacity] filled with the first *n <= capacity draws; either may be NULL. */
 rllc_status rllc_store_get_trace(rllc_store *s, int64_t cell_id, int64_t chain, double *loss, double *baseline,
                                  int64_t capacity, int64_t *n) RLLC_MUST_USE;
@@ -157,11 +178,18 @@ typedef struct rllc_store_estimate {
     double llc_mean, llc_sd, llc_se, llc_mean_init, llc_sd_init, llc_se_init;
     int64_t n_chains, n_diverged;
     const char *per_chain_json; /* {"llc":[..],"llc_init":[..]} */
+    const char *verdict;        /* "good", "not converged", ...; "" = not diagnosed */
+    const char *diagnosis_json; /* what the verdict rests on (docs/diagnostics.md); "" = not diagnosed */
 } rllc_store_estimate;
 rllc_status rllc_store_put_estimate(rllc_store *s, const rllc_store_estimate *e) RLLC_MUST_USE; /* replaces */
 /** Estimates joined with their cells: list[i] belongs to cells[i]; ordered as rllc_store_cells. */
 rllc_status rllc_store_estimates(rllc_store *s, rllc_store_estimate **list, rllc_store_cell **cells,
                                  int64_t *n) RLLC_MUST_USE;
+
+/** Curvature of the loss at a cell's w*, measured before its chains run (docs/calibration.md). Put replaces. */
+rllc_status rllc_store_put_curvature(rllc_store *s, int64_t cell_id, const char *json) RLLC_MUST_USE;
+/** *json: interned; NULL if it was not measured. */
+rllc_status rllc_store_get_curvature(rllc_store *s, int64_t cell_id, const char **json) RLLC_MUST_USE;
 
 /** Stages of a run and the hash of their inputs when they last ended: lets `rllc run` skip what is unchanged. */
 rllc_status rllc_store_stage_done(rllc_store *s, const char *stage, const char *input_hash) RLLC_MUST_USE;

@@ -79,7 +79,8 @@ rllc_status rllc_store_put_estimate(rllc_store *s, const rllc_store_estimate *e)
                             RLLC_VALUES(RLLC_INT(e->cell_id), RLLC_STR(e->name), RLLC_NUM(e->llc_mean),
                                         RLLC_NUM(e->llc_sd), RLLC_NUM(e->llc_se), RLLC_NUM(e->llc_mean_init),
                                         RLLC_NUM(e->llc_sd_init), RLLC_NUM(e->llc_se_init), RLLC_INT(e->n_chains),
-                                        RLLC_INT(e->n_diverged), RLLC_STR(e->per_chain_json)));
+                                        RLLC_INT(e->n_diverged), RLLC_STR(e->per_chain_json), RLLC_STR(e->verdict),
+                                        RLLC_STR(e->diagnosis_json)));
     return rllc_store_end(s, status);
 }
 
@@ -105,7 +106,9 @@ static bool read_estimate(sqlite3_stmt *statement, void *element) {
     e->n_chains = sqlite3_column_int64(statement, first + 7);
     e->n_diverged = sqlite3_column_int64(statement, first + 8);
     e->per_chain_json = rllc_store_text(statement, first + 9);
-    return cell_read && e->name && e->per_chain_json;
+    e->verdict = rllc_store_text(statement, first + 10);
+    e->diagnosis_json = rllc_store_text(statement, first + 11);
+    return cell_read && e->name && e->per_chain_json && e->verdict && e->diagnosis_json;
 }
 
 rllc_status rllc_store_estimates(rllc_store *s, rllc_store_estimate **list, rllc_store_cell **cells, int64_t *n) {
@@ -129,5 +132,29 @@ done:
         *cells = NULL;
         *n = 0;
     }
+    return status;
+}
+
+/* ---- curvature ------------------------------------------------------------------------------------------- */
+
+rllc_status rllc_store_put_curvature(rllc_store *s, int64_t cell_id, const char *json) {
+    rllc_status status = rllc_store_begin(s);
+    if (status != RLLC_OK) return status;
+    status = rllc_store_run(s, RLLC_SQL_PUT_CURVATURE, RLLC_VALUES(RLLC_INT(cell_id), RLLC_STR(json)));
+    return rllc_store_end(s, status);
+}
+
+rllc_status rllc_store_get_curvature(rllc_store *s, int64_t cell_id, const char **json) {
+    rllc_status status = RLLC_OK;
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    *json = NULL;
+    RLLC_TRY(rllc_store_query(s, RLLC_SQL_GET_CURVATURE, RLLC_VALUES(RLLC_INT(cell_id)), &statement));
+    RLLC_TRY(rllc_store_next(s, statement, &row));
+    if (!row) goto done;
+    *json = rllc_store_text(statement, 0);
+    if (!*json) status = rllc_fail(RLLC_ENOMEM, "%s: no memory for a curvature", s->path);
+done:
+    sqlite3_reset(statement);
     return status;
 }

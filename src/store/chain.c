@@ -30,6 +30,8 @@ static rllc_status count_draws(rllc_store *s, const rllc_store_chain *c, int64_t
                                   NULL);
 }
 
+#define RECORD(c, which, i) RLLC_NUM((c)->records[which] ? (c)->records[which][i] : NAN)
+
 static rllc_status put_draws(rllc_store *s, const rllc_store_chain *c, int64_t first, int64_t n, const double *loss,
                              const double *baseline) {
     rllc_status status = RLLC_OK;
@@ -47,7 +49,10 @@ static rllc_status put_draws(rllc_store *s, const rllc_store_chain *c, int64_t f
     for (int64_t i = 0; i < n; i++) {
         RLLC_TRY(rllc_store_run(s, RLLC_SQL_PUT_DRAW,
                                 RLLC_VALUES(RLLC_INT(c->cell_id), RLLC_INT(c->chain), RLLC_INT(first + i),
-                                            RLLC_NUM(loss[i]), RLLC_NUM(baseline ? baseline[i] : NAN))));
+                                            RLLC_NUM(loss[i]), RLLC_NUM(baseline ? baseline[i] : NAN),
+                                            RECORD(c, RLLC_STORE_DISTANCE, i), RECORD(c, RLLC_STORE_GRADIENT_NORM, i),
+                                            RECORD(c, RLLC_STORE_GRADIENT_DOT, i), RECORD(c, RLLC_STORE_NOISE_NORM, i),
+                                            RECORD(c, RLLC_STORE_MALA, i))));
     }
 done:
     return status;
@@ -63,7 +68,8 @@ rllc_status rllc_store_put_chain(rllc_store *s, const rllc_store_chain *chain, i
                             RLLC_VALUES(RLLC_INT(chain->cell_id), RLLC_INT(chain->chain), RLLC_INT(chain->stream),
                                         RLLC_INT(chain->step), RLLC_INT(chain->n_draws), RLLC_NUM(chain->init_loss),
                                         RLLC_INT(chain->diverged), RLLC_STR(chain->reason),
-                                        RLLC_BLOB(chain->weights, size)));
+                                        RLLC_BLOB(chain->weights, size), RLLC_BLOB(chain->memory, chain->memory_bytes),
+                                        RLLC_NUM(chain->acceptance)));
     if (status == RLLC_OK) status = put_draws(s, chain, first, n, loss, baseline);
     return rllc_store_end(s, status);
 }
@@ -89,7 +95,7 @@ rllc_status rllc_store_get_chain(rllc_store *s, int64_t cell_id, int64_t chain, 
     rllc_status status = RLLC_OK;
     sqlite3_stmt *statement = NULL;
     bool row = false;
-    *out = (rllc_store_chain){.cell_id = cell_id, .chain = chain, .init_loss = NAN, .reason = ""};
+    *out = (rllc_store_chain){.cell_id = cell_id, .chain = chain, .init_loss = NAN, .acceptance = NAN, .reason = ""};
     RLLC_TRY(rllc_store_query(s, RLLC_SQL_GET_CHAIN, RLLC_VALUES(RLLC_INT(cell_id), RLLC_INT(chain)), &statement));
     RLLC_TRY(rllc_store_next(s, statement, &row));
     if (!row) {
@@ -106,6 +112,7 @@ rllc_status rllc_store_get_chain(rllc_store *s, int64_t cell_id, int64_t chain, 
         status = rllc_fail(RLLC_ENOMEM, "%s: no memory for a chain", s->path);
         goto done;
     }
+    out->acceptance = rllc_store_real(statement, 7);
     RLLC_TRY(get_weights(s, statement, out, weights_out, dim));
     if (has_weights) *has_weights = sqlite3_column_type(statement, 6) != SQLITE_NULL;
 done:
@@ -113,14 +120,34 @@ done:
     return status;
 }
 
-rllc_status rllc_store_get_trace(rllc_store *s, int64_t cell_id, int64_t chain, double *loss, double *baseline,
-                                 int64_t capacity, int64_t *n) {
+rllc_status rllc_store_get_memory(rllc_store *s, int64_t cell_id, int64_t chain, void *memory, int64_t bytes) {
+    rllc_status status = RLLC_OK;
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    RLLC_TRY(rllc_store_query(s, RLLC_SQL_GET_MEMORY, RLLC_VALUES(RLLC_INT(cell_id), RLLC_INT(chain)), &statement));
+    RLLC_TRY(rllc_store_next(s, statement, &row));
+    const int64_t stored = row ? sqlite3_column_bytes(statement, 0) : 0;
+    if (stored != bytes) {
+        status = rllc_fail(RLLC_EMISMATCH,
+                           "%s: cell %" PRId64 ", chain %" PRId64 ": %" PRId64 " bytes of the sampler's memory are stored, "
+                           "expected %" PRId64 "; delete the cell and sample it again",
+                           s->path, cell_id, chain, stored, bytes);
+    } else if (bytes > 0) {
+        memcpy(memory, sqlite3_column_blob(statement, 0), (size_t)bytes);
+    }
+done:
+    sqlite3_reset(statement);
+    return status;
+}
+
+/* The first draws of a trace: n_columns columns after the draw's number; a column that is not wanted is NULL. */
+static rllc_status get_columns(rllc_store *s, int which, int64_t cell_id, int64_t chain, double *const *columns,
+                               int n_columns, int64_t capacity, int64_t *n) {
     rllc_status status = RLLC_OK;
     sqlite3_stmt *statement = NULL;
     bool row = false;
     *n = 0;
-    RLLC_TRY(rllc_store_query(s, RLLC_SQL_GET_TRACE,
-                              RLLC_VALUES(RLLC_INT(cell_id), RLLC_INT(chain), RLLC_INT(capacity)), &statement));
+    RLLC_TRY(rllc_store_query(s, which, RLLC_VALUES(RLLC_INT(cell_id), RLLC_INT(chain), RLLC_INT(capacity)), &statement));
     for (int64_t i = 0;; i++) {
         RLLC_TRY(rllc_store_next(s, statement, &row));
         if (!row) break;
@@ -131,13 +158,24 @@ rllc_status rllc_store_get_trace(rllc_store *s, int64_t cell_id, int64_t chain, 
                                s->path, cell_id, chain, i);
             goto done;
         }
-        if (loss) loss[i] = rllc_store_real(statement, 1);
-        if (baseline) baseline[i] = rllc_store_real(statement, 2);
+        for (int k = 0; k < n_columns; k++)
+            if (columns[k]) columns[k][i] = rllc_store_real(statement, k + 1);
         *n = i + 1;
     }
 done:
     sqlite3_reset(statement);
     return status;
+}
+
+rllc_status rllc_store_get_trace(rllc_store *s, int64_t cell_id, int64_t chain, double *loss, double *baseline,
+                                 int64_t capacity, int64_t *n) {
+    double *const columns[] = {loss, baseline};
+    return get_columns(s, RLLC_SQL_GET_TRACE, cell_id, chain, columns, 2, capacity, n);
+}
+
+rllc_status rllc_store_get_records(rllc_store *s, int64_t cell_id, int64_t chain, double *const *columns,
+                                   int64_t capacity, int64_t *n) {
+    return get_columns(s, RLLC_SQL_GET_RECORDS, cell_id, chain, columns, RLLC_STORE_RECORDS, capacity, n);
 }
 
 /* ---- per-token losses ------------------------------------------------------------------------------------ */

@@ -124,6 +124,26 @@ done:
     return status;
 }
 
+/* A store of an older version gets the tables and columns that came since, in one transaction; reading too does it. */
+static rllc_status upgrade(rllc_store *s) {
+    rllc_status status = RLLC_OK;
+    int64_t version = RLLC_STORE_VERSION;
+    const bool writable = s->writable;
+    RLLC_TRY(ask_integer(s, "PRAGMA user_version", &version));
+    if (version == RLLC_STORE_VERSION) return RLLC_OK;
+    s->writable = true;
+    RLLC_TRY(run_sql(s, "PRAGMA query_only=OFF", "bring an older store up to date"));
+    RLLC_TRY(rllc_store_begin(s));
+    status = ask_integer(s, "PRAGMA user_version", &version); /* another process may have been first */
+    for (size_t i = 0; status == RLLC_OK && version == 1 && i < sizeof rllc_store_from_1 / sizeof *rllc_store_from_1; i++)
+        status = run_sql(s, rllc_store_from_1[i], "bring an older store up to date");
+    RLLC_TRY(rllc_store_end(s, status));
+    if (!writable) RLLC_TRY(run_sql(s, "PRAGMA query_only=ON", "bring an older store up to date"));
+done:
+    s->writable = writable;
+    return status;
+}
+
 static rllc_status open_file(rllc_store *s) {
     /* Reading too opens for writing where that is allowed: only so can the journal of a killed writer be rolled back.
      */
@@ -141,6 +161,7 @@ static rllc_status open_file(rllc_store *s) {
     RLLC_TRY(identify(s, &fresh));
     RLLC_TRY(run_sql(s, "COMMIT", "read the store's first page"));
     if (fresh) RLLC_TRY(create_tables(s));
+    else RLLC_TRY(upgrade(s));
 done:
     rllc_string_release(&plain);
     return status;

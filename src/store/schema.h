@@ -6,7 +6,7 @@
 #define RLLC_STORE_SCHEMA_H
 
 #define RLLC_STORE_APPLICATION 0x724C4C43 /* "rLLC" */
-#define RLLC_STORE_VERSION 1
+#define RLLC_STORE_VERSION 2
 
 static const char *const rllc_store_schema[] = {
     "CREATE TABLE meta ( -- what the run says about itself\n"
@@ -91,6 +91,8 @@ static const char *const rllc_store_schema[] = {
     "    diverged INTEGER NOT NULL CHECK (diverged IN (0, 1)), -- 1: stopped at a loss that is not finite\n"
     "    reason TEXT NOT NULL,      -- why it diverged; '' if it did not\n"
     "    weights BLOB,              -- float32 little-endian, dim numbers; NULL = ended or not begun\n"
+    "    memory BLOB,               -- what the sampler keeps besides: vectors of dim float32, then float64; NULL as above\n"
+    "    acceptance REAL,           -- of an exact sampler's proposals; NULL for others\n"
     "    PRIMARY KEY (cell_id, chain)\n"
     ") STRICT",
 
@@ -100,6 +102,11 @@ static const char *const rllc_store_schema[] = {
     "    draw INTEGER NOT NULL,     -- from 0, no gaps\n"
     "    loss REAL,                 -- minibatch loss at w_t, nats per token\n"
     "    baseline REAL,             -- loss at w* on the same minibatch\n"
+    "    distance REAL,             -- |u|, u = w_t - w*\n"
+    "    gradient_norm REAL,        -- |g|, gradient of the minibatch loss at w_t\n"
+    "    gradient_dot REAL,         -- u . g\n"
+    "    noise_norm REAL,           -- of the noise in the update that follows; NULL where there is no single one\n"
+    "    mala REAL,                 -- acceptance of the step before by a Metropolis rule; NULL = not computed\n"
     "    PRIMARY KEY (cell_id, chain, draw),\n"
     "    FOREIGN KEY (cell_id, chain) REFERENCES chain (cell_id, chain) ON DELETE CASCADE\n"
     ") STRICT, WITHOUT ROWID",
@@ -126,7 +133,14 @@ static const char *const rllc_store_schema[] = {
     "    llc_se_init REAL,          -- as llc_se, of the conventional estimate\n"
     "    n_chains INTEGER NOT NULL, -- chains that were run\n"
     "    n_diverged INTEGER NOT NULL, -- of n_chains; they do not enter the estimate\n"
-    "    per_chain_json TEXT NOT NULL -- {\"llc\": [...], \"llc_init\": [...]}\n"
+    "    per_chain_json TEXT NOT NULL, -- {\"llc\": [...], \"llc_init\": [...]}\n"
+    "    verdict TEXT,              -- 'good', 'not converged', ...; NULL = not diagnosed\n"
+    "    diagnosis_json TEXT        -- statistics, bias budget and findings behind the verdict\n"
+    ") STRICT",
+
+    "CREATE TABLE curvature ( -- of the loss at w* on the coordinates that move\n"
+    "    cell_id INTEGER PRIMARY KEY REFERENCES cell (id) ON DELETE CASCADE, -- its cell\n"
+    "    json TEXT NOT NULL         -- quadratures of the restricted Hessian and of the gradient\n"
     ") STRICT",
 
     "CREATE TABLE stage ( -- what a run has done, so that unchanged stages are skipped\n"
@@ -134,6 +148,21 @@ static const char *const rllc_store_schema[] = {
     "    input_hash TEXT NOT NULL,  -- hash of its inputs when it last ended\n"
     "    ended INTEGER NOT NULL     -- seconds since 1970, UTC\n"
     ") STRICT, WITHOUT ROWID",
+};
+
+/* From version 1: what the draws recorded and the diagnoses came later. */
+static const char *const rllc_store_from_1[] = {
+    "ALTER TABLE chain ADD COLUMN memory BLOB",
+    "ALTER TABLE chain ADD COLUMN acceptance REAL",
+    "ALTER TABLE trace ADD COLUMN distance REAL",
+    "ALTER TABLE trace ADD COLUMN gradient_norm REAL",
+    "ALTER TABLE trace ADD COLUMN gradient_dot REAL",
+    "ALTER TABLE trace ADD COLUMN noise_norm REAL",
+    "ALTER TABLE trace ADD COLUMN mala REAL",
+    "ALTER TABLE estimate ADD COLUMN verdict TEXT",
+    "ALTER TABLE estimate ADD COLUMN diagnosis_json TEXT",
+    "CREATE TABLE curvature (cell_id INTEGER PRIMARY KEY REFERENCES cell (id) ON DELETE CASCADE, json TEXT NOT NULL) STRICT",
+    "PRAGMA user_version=2",
 };
 
 #endif

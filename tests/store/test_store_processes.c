@@ -158,7 +158,7 @@ static void test_the_second_to_create_finds_the_first(void **state) {
         sqlite3 *db = NULL;
         char *sql =
             sqlite3_mprintf("ATTACH %Q AS other; BEGIN IMMEDIATE; CREATE TABLE meta AS SELECT * FROM other.meta;"
-                            "PRAGMA application_id=%d; PRAGMA user_version=1",
+                            "PRAGMA application_id=%d; PRAGMA user_version=2",
                             model, 0x724C4C43);
         NEED(sqlite3_open(path, &db) == SQLITE_OK && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK);
         NEED(write(ends[1], "x", 1) == 1);
