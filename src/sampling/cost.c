@@ -2,12 +2,21 @@
 #include "group.h"
 
 static double store_bytes(const rllc_sampling_job *job, int64_t n_components) {
-    const double draws = (double)(n_components * job->sampler.num_chains * job->sampler.num_draws);
+    const double draws = (double)(n_components * job->sampler.num_chains * rllc_sampler_draws(&job->sampler));
     const double tokens = (double)(job->sampler.batch_size * (job->model->options.n_ctx - 1));
-    double bytes = 40 * draws; /* a row of the trace */
-    if (job->options.token_losses == RLLC_TOKEN_LOSSES_DRAW) bytes += draws * 4 * (double)(job->model->options.n_ctx - 1);
+    double bytes = 80 * draws; /* a row of the trace */
+    if (job->options.token_losses == RLLC_TOKEN_LOSSES_DRAW)
+        bytes += draws * 4 * (double)(job->model->options.n_ctx - 1);
     if (job->options.token_losses == RLLC_TOKEN_LOSSES_TOKEN) bytes += draws * 4 * tokens;
     return bytes;
+}
+
+/** Gradients of a minibatch behind one component's curvature (rllc_measure_curvature). */
+static double curvature_gradients(const rllc_sampling_job *job) {
+    const rllc_curvature_settings s = rllc_job_curvature(job);
+    const int64_t contrasts = s.batches - 1 < RLLC_NOISE_VECTORS ? s.batches - 1 : RLLC_NOISE_VECTORS;
+    const int64_t noise = s.whole ? 0 : contrasts;
+    return s.probes == 0 ? 0 : (double)(s.batches + 2 * s.batches * s.steps * (s.probes + 1 + noise));
 }
 
 rllc_status rllc_sampling_cost(const rllc_sampling_job *job, double *member_steps, double *tokens, double *flops,
@@ -17,26 +26,31 @@ rllc_status rllc_sampling_cost(const rllc_sampling_job *job, double *member_step
     rllc_component *components = NULL;
     const rllc_component **members = NULL;
     int64_t n = 0, streams, size = 0;
-    const double steps = (double)rllc_sampler_steps(&job->sampler);
+    const double steps = (double)(rllc_sampler_steps(&job->sampler) * rllc_sampler_evaluations(&job->sampler) *
+                                  job->sampler.gradient_accumulation_steps);
+    const int64_t vectors = 3 + rllc_sampler_memory(&job->sampler) + (job->options.mala ? 2 : 0) +
+                            (job->sampler.gradient_accumulation_steps > 1); /* of dim, a chain */
+    const double records = (double)(RLLC_RECORD_N * rllc_sampler_draws(&job->sampler));
     const double batch = (double)(job->sampler.batch_size * job->model->options.n_ctx);
     const int64_t chains = job->sampler.num_chains;
     RLLC_TRY(rllc_components_expand(job->model, job->options.components, &names, &n));
     RLLC_TRY(rllc_batches_streams(job->options.batches, chains, &streams));
     RLLC_TRY(rllc_alloc(&components, n, sizeof *components));
     RLLC_TRY(rllc_alloc(&members, n * chains, sizeof *members));
-    const double base = rllc_model_flops(job->model);
+    const double base = rllc_model_flops(job->model), products = curvature_gradients(job);
     *flops = ((double)streams * steps + (double)(streams * job->sampler.num_init_loss_batches)) * batch * base;
     for (int64_t i = 0; i < n; i++) {
         RLLC_TRY(rllc_component_parse(&components[i], job->model, names[i]));
-        *flops += steps * (double)chains * batch * rllc_component_flops(job->model, &components[i]);
+        *flops += (steps * (double)chains + products) * batch * rllc_component_flops(job->model, &components[i]);
         size += components[i].size;
         for (int64_t k = 0; k < chains; k++) members[i * chains + k] = &components[i];
     }
-    *member_steps = steps * (double)(n * chains);
-    *tokens = *member_steps * batch;
+    *member_steps = (double)(rllc_sampler_steps(&job->sampler) * n * chains);
+    *tokens = (steps * (double)chains + products) * (double)n * batch;
     const int64_t per_call = n * ((chains + streams - 1) / streams);
     *memory = (double)rllc_engine_bytes(job->model, job->sampler.batch_size, job->n_threads, members, per_call) +
-              4 * (double)(size + 3 * size * chains + job->model->size) + batch * 4;
+              4 * (double)(size + vectors * size * chains + job->model->size) + batch * 4 +
+              8 * records * (double)(n * chains);
     *disk = store_bytes(job, n) + 4 * (double)(size * chains);
 done:
     for (int64_t i = 0; components && i < n; i++) rllc_component_release(&components[i]);

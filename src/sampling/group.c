@@ -5,15 +5,20 @@
 #include "group.h"
 
 /* Changes when the arithmetic of sampling changes, so that old results are not taken for new ones. */
-#define ARITHMETIC "rllc.sample/1"
+#define ARITHMETIC "rllc.sample/2"
 
 rllc_status rllc_sampling_options_json(const rllc_sampling_job *job, rllc_string *out) {
     rllc_status status = RLLC_OK;
     rllc_json *all = NULL, *sampler = NULL;
-    RLLC_TRY(rllc_options_to_json(&rllc_sampler_option_table, &job->sampler, &sampler));
+    rllc_sampler_options o = job->sampler;
+    if (job->explicit_batches &&
+        job->rows->shape[0] < o.num_init_loss_batches) /* what the init loss's error rests on */
+        o.num_init_loss_batches = job->rows->shape[0];
+    RLLC_TRY(rllc_options_to_json(&rllc_sampler_option_table, &o, &sampler));
     all = rllc_json_object();
     RLLC_TRY(rllc_json_set(all, "arithmetic", rllc_json_string(ARITHMETIC)));
     RLLC_TRY(rllc_json_set(all, "batches", rllc_json_string(job->explicit_batches ? "given" : job->options.batches)));
+    RLLC_TRY(rllc_json_set(all, "mala", rllc_json_boolean(job->options.mala)));
     RLLC_TRY(rllc_json_set(all, "token_losses", rllc_json_integer(job->options.token_losses)));
     status = rllc_json_set(all, "sampler", sampler);
     sampler = NULL; /* taken over */
@@ -32,8 +37,13 @@ static rllc_status make_identity(const rllc_group *g, const rllc_component *c, c
     rllc_status status = RLLC_OK;
     rllc_hasher *h;
     RLLC_TRY(rllc_hasher_new(&h));
-    const char *texts[] = {job->checkpoint->hash, job->corpus->hash, job->corpus->name, job->tokenizer_hash,
-                           "next_token", options, c->name};
+    const char *texts[] = {job->checkpoint->hash,
+                           job->corpus->hash,
+                           job->corpus->name,
+                           job->tokenizer_hash,
+                           "next_token",
+                           options,
+                           c->name};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) rllc_hasher_add(h, texts[i], strlen(texts[i]) + 1);
     rllc_hasher_add(h, &job->checkpoint->seed, sizeof job->checkpoint->seed);
     rllc_hasher_add(h, &job->checkpoint->step, sizeof job->checkpoint->step);
@@ -51,16 +61,29 @@ static rllc_status check_job(const rllc_sampling_job *job) {
         return rllc_fail(RLLC_EMISMATCH, "%s: rows of %lld tokens, but the model's context is %lld", r->path,
                          (long long)r->n_ctx, (long long)job->model->options.n_ctx);
     if (r->rows == 0) return rllc_fail(RLLC_EINPUT, "%s: no rows to sample from", r->path);
-    if (!rllc_sampler_find(job->sampler.sampler))
-        return rllc_fail(RLLC_EUSAGE, "unknown sampler '%s'; known: sgld", job->sampler.sampler);
+    const rllc_status status = rllc_sampler_check(&job->sampler);
+    if (status != RLLC_OK) return status;
+    if (rllc_sampler_find(job->sampler.sampler)->exact && !rllc_job_is_fixed(job))
+        return rllc_fail(RLLC_EUSAGE,
+                         "%s samples exactly and needs the same data at every step: --batches fixed (one set of "
+                         "batch_size sequences), or sgld",
+                         job->sampler.sampler);
+    if (rllc_sampler_find(job->sampler.sampler)->exact && job->options.token_losses != RLLC_TOKEN_LOSSES_NONE)
+        return rllc_fail(RLLC_EUSAGE, "token losses would be of a proposal, accepted or not: they do not go with %s",
+                         job->sampler.sampler);
+    if (job->sampler.gradient_accumulation_steps > 1 && job->options.token_losses != RLLC_TOKEN_LOSSES_NONE)
+        return rllc_fail(RLLC_EUSAGE,
+                         "token losses are of one minibatch: they do not go with gradient_accumulation_steps");
     if (!job->explicit_batches) return RLLC_OK;
     if (r->shape[1] != job->sampler.batch_size)
         return rllc_fail(RLLC_EMISMATCH, "%s: batches of %lld sequences, but batch_size is %lld", r->path,
                          (long long)r->shape[1], (long long)job->sampler.batch_size);
-    if (r->shape[0] < rllc_sampler_steps(&job->sampler))
-        return rllc_fail(RLLC_EMISMATCH, "%s: %lld batches, but burn-in and draws take %lld steps; give more batches or "
-                         "lower --num-draws", r->path, (long long)r->shape[0],
-                         (long long)rllc_sampler_steps(&job->sampler));
+    const int64_t needed = rllc_sampler_steps(&job->sampler) * job->sampler.gradient_accumulation_steps;
+    if (r->shape[0] < needed)
+        return rllc_fail(RLLC_EMISMATCH,
+                         "%s: %lld batches, but burn-in and draws take %lld; give more batches or "
+                         "lower --num-draws",
+                         r->path, (long long)r->shape[0], (long long)needed);
     return RLLC_OK;
 }
 
@@ -91,10 +114,14 @@ static rllc_status open_cells(rllc_group *g) {
     for (int64_t i = 0; i < g->n_components; i++) {
         rllc_store_cell *c = &g->cells[i];
         RLLC_TRY(rllc_component_parse(&g->components[i], job->model, names[i]));
-        *c = (rllc_store_cell){.checkpoint_id = job->checkpoint->id, .corpus_id = job->corpus->id,
-                               .component = g->components[i].name, .dim = g->components[i].size,
-                               .loss_kind = "next_token", .options_json = rllc_intern(rllc_string_text(&options)),
-                               .provenance_id = provenance_id, .nbeta = job->sampler.nbeta,
+        *c = (rllc_store_cell){.checkpoint_id = job->checkpoint->id,
+                               .corpus_id = job->corpus->id,
+                               .component = g->components[i].name,
+                               .dim = g->components[i].size,
+                               .loss_kind = "next_token",
+                               .options_json = rllc_intern(rllc_string_text(&options)),
+                               .provenance_id = provenance_id,
+                               .nbeta = job->sampler.nbeta,
                                .refined_data = !job->corpus->trained_on};
         RLLC_TRY(make_identity(g, &g->components[i], c->options_json, &c->identity));
         RLLC_TRY(rllc_store_put_cell(job->store, c));
@@ -106,37 +133,63 @@ done:
 }
 
 /** The chain as the store knows it, or new at w*. */
-static rllc_status open_chain(rllc_group *g, rllc_chain *c) {
+static rllc_status open_chain(rllc_group *g, rllc_kept *k, rllc_chain *c) {
     const rllc_sampling_job *job = g->job;
-    const rllc_potential_member *m = &g->potential->members[c - g->chains];
-    const rllc_store_cell *cell = &g->cells[c->cell];
+    const rllc_store_cell *cell = &g->cells[k->cell];
+    const int64_t draws = rllc_sampler_draws(&job->sampler);
     rllc_status status = RLLC_OK;
-    rllc_store_chain kept;
+    rllc_store_chain row;
     bool has_weights = false;
-    c->state = (rllc_sampler_state){.dim = m->dim, .w0 = m->w0, .spans = m->spans, .n_spans = m->n_spans};
-    RLLC_TRY(rllc_alloc(&c->state.w, m->dim, sizeof *c->state.w));
-    RLLC_TRY(rllc_alloc(&c->state.scratch, m->dim, sizeof *c->state.scratch));
-    RLLC_TRY(rllc_alloc(&c->gradient, m->dim, sizeof *c->gradient));
-    RLLC_TRY(rllc_alloc(&c->loss, job->sampler.num_draws, sizeof *c->loss));
-    RLLC_TRY(rllc_alloc(&c->baseline, job->sampler.num_draws, sizeof *c->baseline));
-    memcpy(c->state.w, m->w0, (size_t)m->dim * sizeof *m->w0);
-    c->init_loss = NAN;
-    c->reason = "";
-    c->dirty = true;
-    status = rllc_store_get_chain(job->store, cell->id, c->chain, &kept, c->state.w, m->dim, &has_weights);
+    void *memory = NULL;
+    int64_t n;
+    status = rllc_store_get_chain(job->store, cell->id, c->chain, &row, c->state.w, c->state.dim, &has_weights);
     if (status == RLLC_ENOTFOUND) return RLLC_OK;
     if (status != RLLC_OK) goto done;
-    c->step = kept.step;
-    c->init_loss = kept.init_loss;
-    c->diverged = kept.diverged;
-    c->reason = kept.reason;
-    c->dirty = false;
-    RLLC_TRY(rllc_store_get_trace(job->store, cell->id, c->chain, c->loss, c->baseline, job->sampler.num_draws,
-                                  &c->n_draws));
-    c->n_stored = c->n_draws;
-    if (c->n_draws != kept.n_draws || (!has_weights && !c->diverged && c->step < g->steps))
-        return rllc_fail(RLLC_EINPUT, "the store holds chain %lld of cell %lld (%s) incompletely: delete the cell and "
-                         "sample it again", (long long)c->chain, (long long)cell->id, cell->component);
+    c->state.step = row.step;
+    c->init_loss = row.init_loss;
+    c->diverged = row.diverged;
+    c->reason = row.reason;
+    RLLC_TRY(rllc_store_get_trace(job->store, cell->id, c->chain, c->record[RLLC_RECORD_LOSS],
+                                  c->record[RLLC_RECORD_BASELINE], draws, &c->n_draws));
+    RLLC_TRY(rllc_store_get_records(job->store, cell->id, c->chain, c->record + RLLC_RECORD_DISTANCE, draws, &n));
+    if (c->n_draws != row.n_draws || (!has_weights && !c->diverged && c->state.step < g->steps)) {
+        status = rllc_fail(RLLC_EINPUT,
+                           "the store holds chain %lld of cell %lld (%s) incompletely: delete the cell and "
+                           "sample it again",
+                           (long long)c->chain, (long long)cell->id, cell->component);
+        goto done;
+    }
+    *k = (rllc_kept){.cell = k->cell, .n_stored = c->n_draws, .step = c->state.step, .known = true};
+    if (!has_weights) goto done;
+    RLLC_TRY(rllc_alloc(&memory, rllc_chain_memory_bytes(c), 1));
+    RLLC_TRY(rllc_store_get_memory(job->store, cell->id, c->chain, memory, rllc_chain_memory_bytes(c)));
+    rllc_chain_restore(c, memory);
+done:
+    rllc_free(memory);
+    return status;
+}
+
+/** A chain of each cell that is not complete: which component it moves, for the potential. */
+static rllc_status list_chains(rllc_group *g) {
+    const int64_t per_cell = g->job->sampler.num_chains, most = g->n_components * per_cell;
+    rllc_status status = RLLC_OK;
+    RLLC_TRY(rllc_alloc(&g->chains.list, most, sizeof *g->chains.list));
+    RLLC_TRY(rllc_alloc(&g->kept, most, sizeof *g->kept));
+    RLLC_TRY(rllc_alloc(&g->moving, most, sizeof *g->moving));
+    for (int64_t i = 0; i < g->n_components; i++)
+        for (int64_t k = 0; !g->cells[i].complete && k < per_cell; k++) {
+            g->kept[g->chains.n].cell = i;
+            g->moving[g->chains.n++] = &g->components[i];
+        }
+done:
+    return status;
+}
+
+static rllc_status make_token_losses(rllc_group *g) {
+    const int64_t n = g->job->sampler.batch_size * (g->job->model->options.n_ctx - 1);
+    rllc_status status = RLLC_OK;
+    RLLC_TRY(rllc_alloc(&g->token_losses, g->chains.n + 1, sizeof *g->token_losses));
+    for (int64_t i = 0; i <= g->chains.n; i++) RLLC_TRY(rllc_alloc(&g->token_losses[i], n, sizeof(float)));
 done:
     return status;
 }
@@ -145,22 +198,22 @@ static rllc_status open_chains(rllc_group *g) {
     const rllc_sampling_job *job = g->job;
     const int64_t per_cell = job->sampler.num_chains;
     rllc_status status = RLLC_OK;
-    RLLC_TRY(rllc_alloc(&g->chains, g->n_components * per_cell, sizeof *g->chains));
-    RLLC_TRY(rllc_alloc(&g->moving, g->n_components * per_cell, sizeof *g->moving));
-    for (int64_t i = 0; i < g->n_components; i++)
-        for (int64_t k = 0; !g->cells[i].complete && k < per_cell; k++) {
-            g->chains[g->n_chains] = (rllc_chain){.cell = i, .chain = k, .stream = k % g->streams};
-            g->moving[g->n_chains++] = &g->components[i];
-        }
-    if (g->n_chains == 0) return RLLC_OK;
-    if (job->options.token_losses != RLLC_TOKEN_LOSSES_NONE) {
-        const int64_t n = job->sampler.batch_size * (job->model->options.n_ctx - 1);
-        RLLC_TRY(rllc_alloc(&g->token_losses, g->n_chains + 1, sizeof *g->token_losses));
-        for (int64_t i = 0; i <= g->n_chains; i++) RLLC_TRY(rllc_alloc(&g->token_losses[i], n, sizeof(float)));
+    RLLC_TRY(list_chains(g));
+    if (g->chains.n == 0) return RLLC_OK;
+    if (job->options.token_losses != RLLC_TOKEN_LOSSES_NONE) RLLC_TRY(make_token_losses(g));
+    RLLC_TRY(rllc_potential_transformer(&g->chains.potential, job->model, g->moving, g->chains.n,
+                                        job->sampler.batch_size, rllc_group_batches(g), job->n_threads,
+                                        g->token_losses));
+    for (int64_t i = 0; i < g->chains.n; i++) {
+        const int64_t chain = i % per_cell;
+        RLLC_TRY(rllc_chain_init(&g->chains.list[i], g->chains.potential, &job->sampler, i, chain,
+                                 chain % g->chains.streams, g->noise_purpose, job->options.mala));
+        g->chains.list[i].label = g->components[g->kept[i].cell].name;
+        RLLC_TRY(open_chain(g, &g->kept[i], &g->chains.list[i]));
     }
-    RLLC_TRY(rllc_potential_transformer(&g->potential, job->model, g->moving, g->n_chains, job->sampler.batch_size,
-                                        rllc_group_batches(g), job->n_threads, g->token_losses));
-    for (int64_t i = 0; i < g->n_chains; i++) RLLC_TRY(open_chain(g, &g->chains[i]));
+    g->chains.monitor = job->monitor;
+    g->chains.label = rllc_intern_printf("step %lld, %s", (long long)job->checkpoint->step, job->corpus->name);
+    RLLC_TRY(rllc_chains_open(&g->chains));
 done:
     return status;
 }
@@ -170,7 +223,7 @@ rllc_status rllc_group_open(rllc_group *g, const rllc_sampling_job *job) {
     *g = (rllc_group){.job = job, .steps = rllc_sampler_steps(&job->sampler)};
     RLLC_TRY(check_job(job));
     RLLC_TRY(rllc_batches_streams(job->explicit_batches ? "shared" : job->options.batches, job->sampler.num_chains,
-                                  &g->streams));
+                                  &g->chains.streams));
     g->noise_purpose = rllc_intern_printf("noise/%s/%s", job->checkpoint->hash, job->corpus->hash);
     g->batch_purpose = rllc_intern_printf("batch/%s", job->corpus->hash);
     if (!g->noise_purpose || !g->batch_purpose) return rllc_fail(RLLC_ENOMEM, "no memory for the sampling group");
@@ -188,21 +241,15 @@ done:
 }
 
 void rllc_group_close(rllc_group *g) {
-    for (int64_t i = 0; i < g->n_chains; i++) {
-        rllc_chain *c = &g->chains[i];
-        rllc_free(c->state.w);
-        rllc_free(c->state.scratch);
-        rllc_free(c->gradient);
-        rllc_free(c->loss);
-        rllc_free(c->baseline);
-    }
-    for (int64_t i = 0; g->token_losses && i <= g->n_chains; i++) rllc_free(g->token_losses[i]);
+    rllc_chains_close(&g->chains);
+    for (int64_t i = 0; g->token_losses && i <= g->chains.n; i++) rllc_free(g->token_losses[i]);
     rllc_free(g->token_losses);
-    rllc_potential_free(g->potential);
+    rllc_chains_free(g->chains.list, g->chains.n);
+    rllc_potential_free(g->chains.potential);
     for (int64_t i = 0; g->components && i < g->n_components; i++) rllc_component_release(&g->components[i]);
     rllc_free(g->components);
     rllc_free(g->cells);
-    rllc_free(g->chains);
+    rllc_free(g->kept);
     rllc_free(g->moving);
     *g = (rllc_group){0};
 }

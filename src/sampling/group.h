@@ -5,19 +5,13 @@
 #include "rllc/potential.h"
 #include "rllc/sampling.h"
 
-/** A chain in progress: a member of the potential. */
-typedef struct rllc_chain {
-    int64_t cell;     /* index in group->cells */
-    int64_t chain, stream;
-    int64_t step;     /* next to take */
-    int64_t n_draws, n_stored; /* recorded; of these in the store */
-    double *loss, *baseline;   /* [num_draws] */
-    double init_loss;
-    bool diverged, dirty;      /* dirty: the store does not know all of it */
-    const char *reason;
-    rllc_sampler_state state;  /* w, scratch: own memory */
-    float *gradient;
-} rllc_chain;
+/** What the group knows of a chain besides: chains.list[i] is kept[i]. */
+typedef struct rllc_kept {
+    int64_t cell;      /* index in group->cells */
+    int64_t n_stored;  /* draws in the store */
+    int64_t step;      /* at the last commit */
+    bool known;        /* the store has a row of it that still holds */
+} rllc_kept;
 
 typedef struct rllc_group {
     const rllc_sampling_job *job;
@@ -26,11 +20,11 @@ typedef struct rllc_group {
     int64_t n_components;
     rllc_component *components;
     rllc_store_cell *cells;           /* [n_components] */
-    rllc_chain *chains;               /* of the cells that are not complete */
-    int64_t n_chains;
-    const rllc_component **moving;    /* [n_chains] component of each chain, for the potential */
+    rllc_chains chains;               /* of the cells that are not complete */
+    rllc_kept *kept;                  /* [chains.n] */
+    const rllc_component **moving;    /* [chains.n] component of each chain, for the potential */
     rllc_potential *potential;
-    float **token_losses;             /* [n_chains + 1] or NULL */
+    float **token_losses;             /* [chains.n + 1] or NULL */
     double member_steps_done;
 } rllc_group;
 
@@ -41,8 +35,21 @@ void rllc_group_close(rllc_group *g);
 /** Writes what changed since the last commit: draws, chain weights and positions; marks finished cells complete. */
 rllc_status rllc_group_commit(rllc_group *g, double seconds) RLLC_MUST_USE;
 
+/** Bytes of a chain's state besides w: the sampler's memory, the step before, the scalars. */
+int64_t rllc_chain_memory_bytes(const rllc_chain *c);
+/** Copies that state to or from a block of that size. */
+void rllc_chain_save(const rllc_chain *c, void *block);
+void rllc_chain_restore(rllc_chain *c, const void *block);
+
 /** Minibatches of the job, for the potential. */
 rllc_batch_source rllc_group_batches(rllc_group *g);
+
+/** Whether every step sees the same minibatch (batches: fixed). */
+bool rllc_job_is_fixed(const rllc_sampling_job *job);
+
+/** How the curvature at w* is measured: on two minibatches, the fewest that show their noise; fixed ones, all of them:
+ *  their mean is the loss, without noise. */
+rllc_curvature_settings rllc_job_curvature(const rllc_sampling_job *job);
 
 /** Batches behind the init loss: num_init_loss_batches, or fewer when the batches are given and end earlier. */
 int64_t rllc_group_init_batches(const rllc_group *g);

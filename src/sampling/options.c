@@ -10,9 +10,14 @@ static const rllc_option options[] = {
     OPTION(components, RLLC_TEXT, "heads", RLLC_UNBOUNDED, NULL, "",
            "what moves: heads, layers, full, embed, pos_embed, unembed, l0, l0h3, 'l0 attn', a tensor, unions with +"),
     OPTION(batches, RLLC_TEXT, "streams=2", RLLC_UNBOUNDED, NULL, "",
-           "which chains share minibatches: shared, streams=K, independent"),
+           "which chains share minibatches: shared, streams=K, independent; fixed: one for all chains and steps"),
     OPTION(token_losses, RLLC_CHOICE, "summary", RLLC_UNBOUNDED, "summary,draw,token", "",
            "stored per draw: the mean loss; its mean at each position; every token's"),
+    OPTION(mala, RLLC_BOOLEAN, "true", RLLC_UNBOUNDED, NULL, "",
+           "sgld: record the acceptance that a Metropolis rule would give; two more vectors a chain"),
+    OPTION(curvature_probes, RLLC_INTEGER, "1", 0, 1000, NULL, "",
+           "random vectors behind the bias budget; 0 = do not measure the curvature"),
+    OPTION(curvature_steps, RLLC_INTEGER, "8", 2, 1000, NULL, "", "Lanczos steps for each of them"),
     OPTION(commit_seconds, RLLC_INTEGER, "60", 0, 86400, NULL, "s", "time between commits to the store"),
 };
 #undef OPTION
@@ -22,14 +27,14 @@ const rllc_option_table rllc_sampling_option_table = {"sampling", "checkpoint x 
 
 rllc_status rllc_batches_streams(const char *batches, int64_t num_chains, int64_t *streams) {
     char *end;
-    if (strcmp(batches, "shared") == 0) {
+    if (strcmp(batches, "shared") == 0 || strcmp(batches, "fixed") == 0) {
         *streams = 1;
     } else if (strcmp(batches, "independent") == 0) {
         *streams = num_chains;
     } else if (strncmp(batches, "streams=", 8) == 0 && (*streams = strtol(batches + 8, &end, 10)) >= 1 && !*end) {
         if (*streams > num_chains) *streams = num_chains;
     } else {
-        return rllc_fail(RLLC_EINPUT, "batches: found '%s', expected shared, streams=K (K >= 1) or independent", batches);
+        return rllc_fail(RLLC_EINPUT, "batches: found '%s', expected shared, streams=K (K >= 1), independent or fixed", batches);
     }
     return RLLC_OK;
 }
