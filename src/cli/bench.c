@@ -1,7 +1,7 @@
 /* rllc bench: what this machine can do: matrix products, training steps, sampling steps, and the paper's run. */
 #include <string.h>
 
-#include "cli/calibrate.h"
+#include "cli/rates.h"
 #include "cli/config.h"
 #include "cli/frame.h"
 

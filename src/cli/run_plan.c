@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "cli/calibrate.h"
+#include "cli/rates.h"
 #include "cli/frame.h"
 #include "cli/run.h"
 

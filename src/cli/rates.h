@@ -1,6 +1,6 @@
-/* cli: how fast this machine runs the real kernels, measured in a second or so. For bench and --dry-run. */
-#ifndef RLLC_CLI_CALIBRATE_H
-#define RLLC_CLI_CALIBRATE_H
+/* rates: how fast this machine runs the real kernels, measured in a second or so. For bench and --dry-run. */
+#ifndef RLLC_CLI_RATES_H
+#define RLLC_CLI_RATES_H
 
 #include "cli/command.h"
 
