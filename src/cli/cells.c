@@ -1,6 +1,7 @@
 /* cli: estimates as a table, as JSON, and their traces as CSV. */
 #include "cli/cells.h"
 
+#include <math.h>
 #include <string.h>
 
 bool rllc_list_names(const char *list, const char *item) {
@@ -56,9 +57,14 @@ static bool passes(const rllc_cell_filter *f, const rllc_store_cell *c) {
            (!f->options || strcmp(f->options, c->options_json) == 0);
 }
 
-/** Estimates and their cells that pass, in the store's order. */
-static rllc_status select(rllc_store *store, const rllc_cell_filter *f, rllc_store_estimate **list,
-                          rllc_store_cell **cells, int64_t *n) {
+rllc_status rllc_cli_open_store(const char *run, bool write, rllc_store **store) {
+    const char *path = rllc_is_folder(run) ? rllc_intern_printf("%s/run.db", run) : run;
+    if (!path) return rllc_fail(RLLC_ENOMEM, "no memory for the path of a store");
+    return rllc_store_open(store, path, write && rllc_file_exists(path) ? RLLC_STORE_WRITE : RLLC_STORE_READ);
+}
+
+rllc_status rllc_cells_select(rllc_store *store, const rllc_cell_filter *f, rllc_store_estimate **list,
+                              rllc_store_cell **cells, int64_t *n) {
     int64_t all, kept = 0;
     const rllc_status status = rllc_store_estimates(store, list, cells, &all);
     if (status != RLLC_OK) return status;
@@ -69,6 +75,56 @@ static rllc_status select(rllc_store *store, const rllc_cell_filter *f, rllc_sto
     }
     *n = kept;
     return RLLC_OK;
+}
+
+/** Adds a name to a list unless it is there. */
+static rllc_status add_once(rllc_string *list, const char *name) {
+    if (*rllc_string_text(list) && rllc_list_names(rllc_string_text(list), name)) return RLLC_OK;
+    return rllc_string_printf(list, "%s%s", *rllc_string_text(list) ? ", " : "", name);
+}
+
+/** The first part of the filter that nothing passes alone, and what it could have named. */
+static rllc_status explain_none(const rllc_cell_filter *f, const rllc_store_cell *cells, int64_t n) {
+    const char *const flags[] = {"components", "corpora", "checkpoints"};
+    const rllc_cell_filter parts[] = {
+        {.components = f->components}, {.corpora = f->corpora}, {.steps = f->steps, .n_steps = f->n_steps}};
+    rllc_string there = {0};
+    rllc_status status = RLLC_OK;
+    for (int k = 0; k < 3; k++) {
+        bool any = false;
+        rllc_string_clear(&there);
+        for (int64_t i = 0; i < n; i++) {
+            const rllc_store_cell *c = &cells[i];
+            any = any || passes(&parts[k], c);
+            RLLC_TRY(add_once(&there, k == 0   ? c->component
+                                      : k == 1 ? c->corpus
+                                               : rllc_intern_printf("%lld", (long long)c->step)));
+        }
+        if (!any) {
+            status = rllc_fail(RLLC_ENOTFOUND, "no estimate is of these --%s; the store has %s", flags[k],
+                               rllc_string_text(&there));
+            goto done;
+        }
+    }
+    status = rllc_fail(RLLC_ENOTFOUND, "no estimate is of these --checkpoints, --components and --corpora together");
+done:
+    rllc_string_release(&there);
+    return status;
+}
+
+rllc_status rllc_cells_require_any(rllc_store *store, const rllc_cell_filter *filter) {
+    rllc_status status = RLLC_OK;
+    rllc_store_estimate *list = NULL;
+    rllc_store_cell *cells = NULL;
+    int64_t n;
+    bool any = false;
+    RLLC_TRY(rllc_store_estimates(store, &list, &cells, &n));
+    for (int64_t i = 0; i < n && !any; i++) any = passes(filter, &cells[i]);
+    if (n > 0 && !any) status = explain_none(filter, cells, n);
+done:
+    rllc_free(list);
+    rllc_free(cells);
+    return status;
 }
 
 /** Moves the members of a text holding a JSON object into `to`. */
@@ -101,6 +157,8 @@ static rllc_status to_json(const rllc_store_estimate *e, const rllc_store_cell *
     RLLC_TRY(rllc_json_set(j, "num_diverged", rllc_json_integer(e->n_diverged)));
     RLLC_TRY(set_parsed(j, "per_chain", e->per_chain_json));
     RLLC_TRY(set_parsed(j, "options", c->options_json));
+    RLLC_TRY(rllc_json_set(j, "verdict", rllc_json_string(e->verdict)));
+    if (*e->diagnosis_json) RLLC_TRY(set_parsed(j, "diagnosis", e->diagnosis_json));
     *out = j;
     return RLLC_OK;
 done:
@@ -127,15 +185,34 @@ done:
     return status;
 }
 
+/** What step, minibatch noise, beginning and gradient are predicted to add; NaN where the curvature is not known. */
+static double predicted_bias(const rllc_store_estimate *e) {
+    static const char *const terms[] = {"step", "noise", "transient", "drift"};
+    rllc_json *d = NULL;
+    double sum = 0;
+    if (!*e->diagnosis_json || rllc_json_parse(&d, e->diagnosis_json, strlen(e->diagnosis_json), "diagnosis") != RLLC_OK)
+        return NAN;
+    const rllc_json *budget = rllc_json_get(d, "budget");
+    for (size_t i = 0; i < sizeof terms / sizeof *terms; i++)
+        sum += rllc_json_to_real(rllc_json_get(budget, terms[i]), NAN);
+    rllc_json_free(d);
+    return sum;
+}
+
 static void print_table(const rllc_store_estimate *list, const rllc_store_cell *cells, int64_t n) {
-    printf("%6s  %-10s %-12s %-7s %9s %9s %9s %9s  %s\n", "step", "corpus", "component", "", "llc_mean", "se", "sd", "init",
-           "chains");
+    printf("%6s  %-10s %-12s %-7s %9s %9s %9s %9s %9s  %s\n", "step", "corpus", "component", "", "llc_mean", "se", "sd",
+           "bias", "init", "verdict");
     for (int64_t i = 0; i < n; i++) {
         const rllc_store_estimate *e = &list[i];
-        printf("%6lld  %-10s %-12s %-7s %9.4f %9.4f %9.4f %9.4f  %lld", (long long)cells[i].step, cells[i].corpus,
-               rllc_component_label(cells[i].component), e->name, e->llc_mean, e->llc_se, e->llc_sd, e->llc_mean_init,
-               (long long)e->n_chains);
-        if (e->n_diverged) printf(", %lld diverged", (long long)e->n_diverged);
+        const double bias = predicted_bias(e);
+        printf("%6lld  %-10s %-12s %-7s %9.4f %9.4f %9.4f", (long long)cells[i].step, cells[i].corpus,
+               rllc_component_label(cells[i].component), e->name, e->llc_mean, e->llc_se, e->llc_sd);
+        if (isnan(bias))
+            printf(" %9s", "-");
+        else
+            printf(" %+9.4f", bias);
+        printf(" %9.4f  %s", e->llc_mean_init, *e->verdict ? e->verdict : "-");
+        if (e->n_diverged) printf(" (%lld of %lld chains)", (long long)e->n_diverged, (long long)e->n_chains);
         printf("\n");
     }
 }
@@ -145,11 +222,12 @@ rllc_status rllc_cells_print(const char *command, rllc_store *store, const rllc_
     rllc_store_estimate *list = NULL;
     rllc_store_cell *cells = NULL;
     int64_t n;
-    RLLC_TRY(select(store, filter, &list, &cells, &n));
+    RLLC_TRY(rllc_cells_select(store, filter, &list, &cells, &n));
     if (json) {
         RLLC_TRY(print_json(command, list, cells, n));
     } else {
         print_table(list, cells, n);
+        RLLC_TRY(rllc_cells_print_reasons(list, cells, n));
     }
 done:
     rllc_free(list);
@@ -170,12 +248,18 @@ static rllc_status write_chain(FILE *f, rllc_store *store, const rllc_store_cell
     return status;
 }
 
-static int64_t num_draws(const rllc_store_cell *c) {
-    rllc_json *j;
-    if (rllc_json_parse(&j, c->options_json, strlen(c->options_json), "options") != RLLC_OK) return 0;
-    const int64_t n = rllc_json_to_integer(rllc_json_get(rllc_json_get(j, "sampler"), "num_draws"), 0);
+/** Draws that a chain of the cell records. */
+static rllc_status get_draws(const rllc_store_cell *c, int64_t *n) {
+    rllc_status status = RLLC_OK;
+    rllc_json *j = NULL;
+    rllc_sampler_options sampler;
+    rllc_options_default(&rllc_sampler_option_table, &sampler);
+    RLLC_TRY(rllc_json_parse(&j, c->options_json, strlen(c->options_json), "options of a cell"));
+    RLLC_TRY(rllc_options_from_json(&rllc_sampler_option_table, &sampler, rllc_json_get(j, "sampler")));
+    *n = rllc_sampler_draws(&sampler);
+done:
     rllc_json_free(j);
-    return n;
+    return status;
 }
 
 rllc_status rllc_cells_write_traces(rllc_store *store, const rllc_cell_filter *filter, const char *path) {
@@ -185,9 +269,12 @@ rllc_status rllc_cells_write_traces(rllc_store *store, const rllc_cell_filter *f
     rllc_output_file f = {0};
     double *loss = NULL;
     int64_t n, most = 1;
-    RLLC_TRY(select(store, filter, &list, &cells, &n));
-    for (int64_t i = 0; i < n; i++)
-        if (num_draws(&cells[i]) > most) most = num_draws(&cells[i]);
+    RLLC_TRY(rllc_cells_select(store, filter, &list, &cells, &n));
+    for (int64_t i = 0; i < n; i++) {
+        int64_t draws;
+        RLLC_TRY(get_draws(&cells[i], &draws));
+        if (draws > most) most = draws;
+    }
     RLLC_TRY(rllc_alloc(&loss, 2 * most, sizeof *loss));
     RLLC_TRY(rllc_output_file_open(&f, path));
     fputs(n > 1 ? "step,corpus,component,chain,draw,loss,baseline\n" : "chain,draw,loss,baseline\n", f.stream);

@@ -184,6 +184,7 @@ rllc_status rllc_run_config_read(rllc_run_config *c, const char *preset, const c
         }
     }
     c->model.d_vocab = 0; /* not given: the tokenizer's */
+    rllc_sampler_unset(&c->sampler);
     RLLC_TRY(read_tree(c, root));
     status = rllc_run_config_complete(c, root);
     if (status == RLLC_EINPUT && file) status = rllc_fail_within(status, "%s", file);

@@ -138,6 +138,7 @@ done:
 rllc_status rllc_run_config_complete(rllc_run_config *c, const rllc_yaml *root) {
     rllc_status status = RLLC_OK;
     if (!c->output || !*c->output) return rllc_fail(RLLC_EINPUT, "output: not given; name the folder of the run");
+    RLLC_TRY(rllc_sampler_complete(&c->sampler));
     RLLC_TRY(read_seeds(c));
     RLLC_TRY(complete_corpora(c));
     const int64_t last = c->training.steps;

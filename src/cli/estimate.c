@@ -3,7 +3,7 @@
 
 typedef struct estimate_options {
     const char *checkpoints, *components, *corpora, *trace;
-    bool rebuild;
+    bool rebuild, strict;
 } estimate_options;
 
 static const rllc_option options[] = {
@@ -15,6 +15,8 @@ static const rllc_option options[] = {
                 "also write the raw losses of what is shown as CSV"),
     RLLC_OPTION(estimate_options, rebuild, RLLC_BOOLEAN, "true", RLLC_UNBOUNDED, NULL, "",
                 "derive every estimate anew from its traces; --no-rebuild only shows"),
+    RLLC_OPTION(estimate_options, strict, RLLC_BOOLEAN, "false", RLLC_UNBOUNDED, NULL, "",
+                "exit with 4 unless every verdict shown is good"),
 };
 static const rllc_option_table table = {"estimate", "which estimates to show", options, sizeof options / sizeof *options};
 static const rllc_option_table *const tables[] = {&table, NULL};
@@ -26,7 +28,6 @@ static rllc_status estimate_main(int argc, const char *const *argv) {
     const rllc_option_binding binding = {&table, &o};
     const char *run = NULL;
     int n_positionals;
-    rllc_string path = {0};
     rllc_store *store = NULL;
     rllc_cell_filter filter = {0};
     int64_t *steps = NULL, n;
@@ -37,20 +38,19 @@ static rllc_status estimate_main(int argc, const char *const *argv) {
         status = rllc_fail(RLLC_EUSAGE, "name the run folder or store, e.g. rllc estimate demo");
         goto done;
     }
-    RLLC_TRY(rllc_string_printf(&path, rllc_is_folder(run) ? "%s/run.db" : "%s", run));
-    const bool write = o.rebuild && rllc_file_exists(rllc_string_text(&path)); /* never makes a store */
-    RLLC_TRY(rllc_store_open(&store, rllc_string_text(&path), write ? RLLC_STORE_WRITE : RLLC_STORE_READ));
+    RLLC_TRY(rllc_cli_open_store(run, o.rebuild, &store));
     if (o.rebuild) RLLC_TRY(rllc_estimates_rebuild(store, &n));
     if (o.checkpoints) RLLC_TRY(rllc_grid_parse(o.checkpoints, &steps, &filter.n_steps));
     filter.steps = steps;
     filter.components = o.components;
     filter.corpora = o.corpora;
+    RLLC_TRY(rllc_cells_require_any(store, &filter));
     RLLC_TRY(rllc_cells_print("estimate", store, &filter, common.json));
     if (o.trace) RLLC_TRY(rllc_cells_write_traces(store, &filter, o.trace));
+    if (o.strict) RLLC_TRY(rllc_cells_require_good(store, &filter));
 done:
     rllc_free(steps);
     rllc_store_close(store);
-    rllc_string_release(&path);
     return status;
 }
 
@@ -61,7 +61,7 @@ const rllc_command rllc_command_estimate = {
     .examples = "# every estimate of a run, derived anew from its traces\n"
                 "rllc estimate demo\n"
                 "# two heads at the last checkpoints, with their raw losses\n"
-                "rllc estimate demo --components l0h1,l1h2 --checkpoints 6000,10000 --trace traces.csv\n",
+                "rllc estimate demo --components l0h1,l1h2 --checkpoints 6000,12000 --trace traces.csv\n",
     .tables = tables,
     .main = estimate_main,
 };

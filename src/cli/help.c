@@ -20,9 +20,12 @@ static const char overview_examples[] =
     "  # what the paper's experiment would cost on this machine\n"
     "  rllc run --preset paper --dry-run\n"
     "  # one learning coefficient: head 3 of layer 0, on code\n"
-    "  rllc sample --checkpoint run/seed-1/checkpoints/step1000 --component l0h3 --tokens run/corpora/code\n";
+    "  rllc sample --checkpoint run/seed-1/checkpoints/step1000 --component l0h3 --tokens run/corpora/code\n"
+    "  # how far to trust the estimates of a run, and what to do\n"
+    "  rllc diagnose run\n";
 
 static const char exit_codes[] = "  0 done; 1 the work failed; 2 the command line is not understood; 3 bad input;\n"
+                                 "  4 with --strict: an estimate is not to be trusted as it stands;\n"
                                  "  75 stopped early with all work saved: the same command goes on (Ctrl-C, SIGTERM, "
                                  "SIGUSR1; a second one ends at once)\n";
 

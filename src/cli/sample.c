@@ -1,4 +1,4 @@
-/* rllc sample: SGLD around checkpoints: checkpoint x component x corpus x chain. */
+/* rllc sample: chains around checkpoints: checkpoint x component x corpus x chain. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 
 typedef struct sample_options {
     const char *checkpoint, *tokens, *store, *component, *checkpoints, *corpora, *trace;
-    bool dry_run;
+    bool dry_run, strict;
 } sample_options;
 
 static const rllc_option options[] = {
@@ -24,6 +24,8 @@ static const rllc_option options[] = {
     RLLC_OPTION(sample_options, store, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
                 "without a run: keep traces and estimates here, and go on from it; default: nothing is kept"),
     RLLC_OPTION(sample_options, trace, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path", "write chain, draw, loss, baseline as CSV"),
+    RLLC_OPTION(sample_options, strict, RLLC_BOOLEAN, "false", RLLC_UNBOUNDED, NULL, "",
+                "exit with 4 unless every verdict is good"),
     RLLC_OPTION(sample_options, dry_run, RLLC_BOOLEAN, "false", RLLC_UNBOUNDED, NULL, "", "say what it would cost, and stop"),
 };
 static const rllc_option_table table = {"sample", "what to sample", options, sizeof options / sizeof *options};
@@ -141,7 +143,8 @@ static void remove_scratch(const invocation *s) {
 static rllc_status fit_given_batches(invocation *s, const rllc_rows *rows) {
     s->sampler.batch_size = rows->shape[1];
     if (s->sampler.num_draws != DRAWS_UNSET) return RLLC_OK;
-    s->sampler.num_draws = (rows->shape[0] - s->sampler.num_burnin_steps) / s->sampler.num_steps_bw_draws;
+    const int64_t steps = rows->shape[0] / s->sampler.gradient_accumulation_steps;
+    s->sampler.num_draws = (steps - s->sampler.num_burnin_steps) / s->sampler.num_steps_bw_draws;
     if (s->sampler.num_draws >= 1) return RLLC_OK;
     return rllc_fail(RLLC_EMISMATCH, "%s: %lld batches do not reach one draw after %lld burn-in steps", rows->path,
                      (long long)rows->shape[0], (long long)s->sampler.num_burnin_steps);
@@ -180,6 +183,7 @@ static rllc_status sample_loose(invocation *s) {
     const bool given = rows.n_dims == 3;
     if (given) RLLC_TRY(fit_given_batches(s, &rows));
     if (s->sampler.num_draws == DRAWS_UNSET) s->sampler.num_draws = DRAWS;
+    RLLC_TRY(rllc_sampler_complete(&s->sampler));
     RLLC_TRY(open_loose_store(s));
     RLLC_TRY(put_loose_rows(s, &m, &rows, &checkpoint, &corpus));
     RLLC_TRY(run_group(s, &m, &checkpoint, &corpus, &rows, given, true));
@@ -268,6 +272,7 @@ static rllc_status sample_run(invocation *s) {
         return rllc_fail(RLLC_EUSAGE, "--checkpoint, --tokens and --store go without a run folder; in a run: --checkpoints "
                          "and --corpora");
     if (s->sampler.num_draws == DRAWS_UNSET) s->sampler.num_draws = DRAWS;
+    RLLC_TRY(rllc_sampler_complete(&s->sampler));
     if (!rllc_file_exists(rllc_intern_printf("%s/run.db", s->folder)))
         return rllc_fail(RLLC_ENOTFOUND, "%s: not a run folder (no run.db); make one with rllc run", s->folder);
     RLLC_TRY(find_tokenizer(s));
@@ -301,6 +306,7 @@ static rllc_status read_flags(invocation *s, int argc, const char *const *argv) 
     for (size_t i = 0; i < sizeof bindings / sizeof *bindings; i++)
         rllc_options_default(bindings[i].table, bindings[i].object);
     s->sampler.num_draws = DRAWS_UNSET;
+    rllc_sampler_unset(&s->sampler);
     RLLC_TRY(rllc_cli_options(&rllc_command_sample, &s->common, bindings, sizeof bindings / sizeof *bindings, argc, argv,
                               &s->folder, 1, &n));
     if (s->o.component) s->sampling.components = s->o.component;
@@ -320,6 +326,7 @@ static rllc_status sample_main(int argc, const char *const *argv) {
     if (s.o.dry_run) goto done;
     if (s.o.trace) RLLC_TRY(rllc_cells_write_traces(s.store, &s.shown, s.o.trace));
     RLLC_TRY(rllc_cells_print("sample", s.store, &s.shown, s.common.json));
+    if (s.o.strict) RLLC_TRY(rllc_cells_require_good(s.store, &s.shown));
 done:
     rllc_free(s.steps);
     rllc_json_free(s.provenance);
@@ -330,10 +337,10 @@ done:
 
 const rllc_command rllc_command_sample = {
     .name = "sample",
-    .summary = "SGLD around checkpoints: checkpoint x component x corpus x chain",
+    .summary = "chains around checkpoints: checkpoint x component x corpus x chain",
     .usage = "rllc sample RUN [options], or rllc sample --checkpoint FILE --tokens FILE [options]",
     .examples = "# every head of a run, at three checkpoints, on its code corpus\n"
-                "rllc sample demo --checkpoints 0,1200,10000 --corpora code --components heads\n"
+                "rllc sample demo --checkpoints 0,1200,12000 --corpora code --components heads\n"
                 "# one head of any checkpoint, on a packed corpus or on rows of token ids\n"
                 "rllc sample --checkpoint model.safetensors --tokens corpora/code --component l0h3 --store llc.db\n"
                 "# deterministic, on given batches [steps, batch, n_ctx]: to compare with another implementation\n"

@@ -68,6 +68,19 @@ head -c 3000 $model/model.safetensors > short.safetensors
 expect 3 'short.safetensors' "$rllc" sample --checkpoint short.safetensors --tokens corpus
 expect 0 'chain-steps' "$rllc" sample --checkpoint $model --tokens corpus --dry-run
 
+# the conventions of devinterp: every step recorded or the last of each interval, of one and the same chain; its nbeta
+compat() { "$rllc" sample --checkpoint $model --tokens corpus --component l1h0 --num-chains 1 --num-draws 3 --num-burnin-steps 2 \
+    --num-steps-bw-draws 2 --batch-size 8 -q "$@"; }
+compat --compat devinterp1 --nbeta 30 --trace last.csv > /dev/null || fail "sampling as devinterp 1"
+compat --compat devinterp2 --nbeta 30 --trace every.csv > /dev/null || fail "sampling as devinterp 2"
+[ "$(wc -l < every.csv)" = 9 ] || fail "devinterp2 records $(wc -l < every.csv) lines, not a header and 8 steps"
+[ "$(tail -n +2 last.csv | cut -d, -f3-)" = "$(tail -n +2 every.csv | cut -d, -f3- | sed -n '4p; 6p; 8p')" ] ||
+    fail "devinterp1 does not record steps 3, 5 and 7"
+expect 0 '"nbeta": 3.8471867' compat --compat devinterp1 --json # 8 / ln 8
+expect 0 '"num_init_loss_batches": 1,' compat --compat devinterp1 --json
+expect 0 '"nbeta": 30.0' compat --compat none --json
+expect 2 'nbeta' compat --compat devinterp2
+
 # a run whose training changed: what was measured before stays, and is not sampled again
 cat > run.yaml <<'YAML'
 output: changed
