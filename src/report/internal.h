@@ -112,6 +112,7 @@ rllc_status rllc_report_page(const rllc_report_data *d, const rllc_report_made *
                              rllc_string *out) RLLC_MUST_USE;
 /* Its sections, in order. */
 rllc_status rllc_report_add_notes(rllc_string *out, const rllc_report_data *d) RLLC_MUST_USE;
+rllc_status rllc_report_add_trust(rllc_string *out, const rllc_report_data *d) RLLC_MUST_USE;
 rllc_status rllc_report_add_figures(rllc_string *out, const rllc_report_made *made, int n_made,
                                     const char *figures) RLLC_MUST_USE;
 rllc_status rllc_report_add_values(rllc_string *out, const rllc_report_data *d) RLLC_MUST_USE;

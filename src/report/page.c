@@ -100,7 +100,8 @@ static rllc_status add_head(rllc_string *out, const rllc_report_data *d) {
     RLLC_TRY(rllc_markup_escape(out, title.data));
     RLLC_TRY(rllc_string_add(out, "</h1>\n"));
     RLLC_TRY(add_subtitle(out, d));
-    RLLC_TRY(rllc_string_add(out, "<nav><a href=\"#reading\">How to read this</a> <a href=\"#figures\">Figures</a> <a "
+    RLLC_TRY(rllc_string_add(out, "<nav><a href=\"#reading\">How to read this</a> <a href=\"#trust\">Trust</a> <a "
+                                  "href=\"#figures\">Figures</a> <a "
                                   "href=\"#values\">Final values</a> <a href=\"#method\">Method</a> <a "
                                   "href=\"#corpora\">Corpora</a> <a href=\"#provenance\">Provenance</a></nav>\n"
                                   "</header>\n<main>\n"));
@@ -202,6 +203,7 @@ rllc_status rllc_report_page(const rllc_report_data *d, const rllc_report_made *
     rllc_status status = RLLC_OK;
     RLLC_TRY(add_head(out, d));
     RLLC_TRY(rllc_report_add_notes(out, d));
+    RLLC_TRY(rllc_report_add_trust(out, d));
     RLLC_TRY(rllc_report_add_figures(out, made, n_made, figures));
     RLLC_TRY(rllc_report_add_values(out, d));
     RLLC_TRY(rllc_report_add_method(out, d));
