@@ -4,6 +4,7 @@
 #   make demo       text, training, sampling, report make test-full  the long tests too
 #   make bench      what this machine can do         make docs       manual page and option reference
 #   make install    PREFIX=/usr/local DESTDIR=       make clean      forget every build
+#   make test-peers   against torch, TransformerLens and devinterp; needs PyPI, 6 GB and ten minutes
 #   make debug, make tsan, make coverage: the same tests under sanitizers, and their coverage
 
 PREFIX ?= /usr/local
@@ -29,6 +30,10 @@ test: everything
 test-full: everything
 	@ctest --test-dir build --output-on-failure -j $(JOBS)
 
+# What the results are compared with is installed from PyPI into build/peers-venv, once.
+test-peers: build
+	@sh tools/peers/run.sh
+
 debug tsan coverage: deps
 	@test -f build-$@/build.ninja || cmake --preset $@
 	@cmake --build build-$@
@@ -52,4 +57,4 @@ install: build
 clean:
 	rm -rf build build-debug build-tsan build-coverage
 
-.PHONY: all deps build everything test test-full debug tsan coverage demo bench docs install clean
+.PHONY: all deps build everything test test-full test-peers debug tsan coverage demo bench docs install clean
