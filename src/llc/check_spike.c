@@ -21,6 +21,7 @@ static void block_means(const rllc_evidence *e, int64_t draws, double *mean) {
 static void look(const rllc_evidence *e, const rllc_diagnosis *d, rllc_finding *f) {
     double mean[BLOCKS], late = 0, spread = 0, early = -INFINITY;
     if (d->n_draws < 2 * BLOCKS || d->n_live == 0) return;
+    if (e->options->init_noise > 0) return; /* the start itself is high: the check of convergence looks at it */
     block_means(e, d->n_draws, mean);
     for (int b = BLOCKS / 2; b < BLOCKS; b++) late += mean[b] / (BLOCKS - BLOCKS / 2);
     for (int b = BLOCKS / 2; b < BLOCKS; b++) spread += (mean[b] - late) * (mean[b] - late) / (BLOCKS - BLOCKS / 2 - 1);

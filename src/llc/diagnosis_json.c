@@ -35,22 +35,13 @@ done:
 }
 
 static rllc_status add_budget(rllc_json *to, const rllc_diagnosis *d) {
-    const rllc_bias_budget *b = &d->budget;
-    const number list[] = {{"complexity", b->complexity},
-                           {"step", b->step},
-                           {"noise", b->noise},
-                           {"transient", b->transient},
-                           {"drift", b->drift},
-                           {"expected", b->expected},
-                           {"localization", b->localization},
-                           {"negative", b->negative},
-                           {"soft_count", b->soft_count},
-                           {"lr_max", b->lr_max},
-                           {"top_curvature", d->top},
-                           {"bottom_curvature", d->bottom}};
-    rllc_json *budget = rllc_json_object();
-    const rllc_status status = NUMBERS(budget, list);
-    if (status == RLLC_OK) return rllc_json_set(to, "budget", budget);
+    rllc_status status = RLLC_OK;
+    rllc_json *budget = NULL;
+    RLLC_TRY(rllc_bias_budget_to_json(&d->budget, &budget));
+    RLLC_TRY(rllc_json_set(budget, "top_curvature", rllc_json_real(d->top)));
+    RLLC_TRY(rllc_json_set(budget, "bottom_curvature", rllc_json_real(d->bottom)));
+    return rllc_json_set(to, "budget", budget);
+done:
     rllc_json_free(budget);
     return status;
 }

@@ -1,5 +1,5 @@
-/* Estimates of the local learning coefficient from the traces of chains, with their errors. A chain's value is summed
- * again where it is used. Every sum over chains is rounded once, so that chains may come in any order. */
+/* Estimates of the local learning coefficient from the traces of chains, with their errors. Every sum over chains is
+ * rounded once, so that chains may come in any order. */
 #include "llc/exact_sum.h"
 #include "rllc/llc.h"
 #include "rllc/stats.h"
@@ -189,11 +189,11 @@ static double chance_factor(int64_t freedom) {
 }
 
 /* Variance of the mean: from autocorrelation; a spread takes its place where chance does not explain that it is larger,
- * where it is well known, or where the traces are too short. `common`: what all chains of a stream share unseen, the init
+ * or where there is no autocorrelation (NaN). `common`: what all chains of a stream share unseen, the init
  * loss; streams have one each, so the spread between them holds it already. */
 static double combine(double correlated, double common, const spread *s, int64_t n) {
     const double between = s->between / (double)n, within = s->within / (double)n + common, known = correlated + common;
-    if (isnan(known) || s->between_freedom >= ENOUGH_FREEDOM) return fmax(between, within); /* fmax passes over a NaN */
+    if (isnan(known)) return fmax(between, within); /* fmax passes over a NaN */
     double variance = known;
     if (between > known * chance_factor(s->between_freedom)) variance = fmax(variance, between);
     if (within > known * chance_factor(s->within_freedom)) variance = fmax(variance, within);
@@ -203,12 +203,12 @@ static double combine(double correlated, double common, const spread *s, int64_t
 static rllc_status summarise(const ensemble *e, double *mean, double *sd, double *se) {
     rllc_status status = RLLC_OK;
     int64_t n = 0;
-    double correlated;
+    double correlated = NAN;
     *mean = mean_of(e, NULL, &n);
     const spread s = measure_spread(e, *mean, n);
     const int64_t freedom = e->settings->population_sd ? n : n - 1;
     *sd = freedom > 0 ? sqrt(squares_about(e, NULL, *mean) / (double)freedom) : NAN;
-    RLLC_TRY(trace_variance(e, n, &correlated));
+    if (s.between_freedom < ENOUGH_FREEDOM) RLLC_TRY(trace_variance(e, n, &correlated)); /* so at most 30 streams */
     const bool uncertain = e->against == CONVENTIONAL && e->settings->init_batches > 0;
     const double variance = combine(correlated, uncertain ? init_variance(e, n) : 0, &s, n);
     *se = variance < 0 ? 0 : sqrt(variance); /* NaN stays */
