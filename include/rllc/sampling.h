@@ -66,9 +66,14 @@ rllc_status rllc_chains_step(rllc_chains *c, int64_t step) RLLC_MUST_USE;
 rllc_status rllc_chains_measure_init_loss(rllc_chains *c, int64_t batches) RLLC_MUST_USE;
 
 /**
+ * Opens chains that stand at their start, measures their init losses, takes every step of their common schedule, closes.
+ * RLLC_ESTOPPED if asked to stop. For analytic potentials; rllc_sample keeps its chains in a store between steps.
+ */
+rllc_status rllc_chains_finish(rllc_chains *c) RLLC_MUST_USE;
+
+/**
  * Whole chains in memory, one for each member of p: chain i moves member i, with minibatches of stream i mod streams.
- * *chains is [p->n_members], to be freed with rllc_chains_free. For analytic potentials and pilots; rllc_sample keeps
- * its chains in a store. RLLC_ESTOPPED if asked to stop.
+ * *chains is [p->n_members], to be freed with rllc_chains_free.
  */
 rllc_status rllc_chains_run(rllc_potential *p, const rllc_sampler_options *o, int64_t streams, const char *noise_purpose,
                             const rllc_monitor *monitor, rllc_chain **chains) RLLC_MUST_USE;

@@ -41,20 +41,6 @@ done:
     return status;
 }
 
-static rllc_status steps(rllc_chains *c, const rllc_sampler_options *o, const char *kind) {
-    rllc_status status = RLLC_OK;
-    const int64_t n = rllc_sampler_steps(o);
-    RLLC_TRY(rllc_chains_measure_init_loss(c, o->num_init_loss_batches));
-    for (int64_t step = 0; step < n; step++) {
-        if (rllc_should_stop(c->monitor))
-            return rllc_fail(RLLC_ESTOPPED, "stopped at step %lld of %lld", (long long)step, (long long)n);
-        RLLC_TRY(rllc_chains_step(c, step));
-        rllc_report_progress(c->monitor, "sample", "step", (double)(step + 1), (double)n, "%s", kind);
-    }
-done:
-    return status;
-}
-
 /* ---- what came of it --------------------------------------------------------------------------------------------- */
 
 static void warn(rllc_target_result *r, const char *text) {
@@ -162,12 +148,10 @@ rllc_status rllc_target_run(const rllc_target_line *line, bool gibbs, bool judge
     c.potential = a->potential;
     c.streams = a->streams;
     RLLC_TRY(start(&c, a, &line->sampler, judge));
-    RLLC_TRY(rllc_chains_open(&c));
-    RLLC_TRY(steps(&c, &line->sampler, rllc_analytic_name(line->kind)));
+    RLLC_TRY(rllc_chains_finish(&c));
     RLLC_TRY(conclude(line, &c, judge, out));
     out->seconds = rllc_now() - begin;
 done:
-    rllc_chains_close(&c);
     rllc_chains_free(c.list, c.list ? c.n : 0);
     rllc_analytic_free(a);
     if (status != RLLC_OK) rllc_target_result_release(out);

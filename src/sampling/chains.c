@@ -322,18 +322,23 @@ void rllc_chains_free(rllc_chain *chains, int64_t n) {
     rllc_free(chains);
 }
 
-static rllc_status run_steps(rllc_chains *all, const rllc_sampler_options *o) {
+rllc_status rllc_chains_finish(rllc_chains *c) {
     rllc_status status = RLLC_OK;
-    const int64_t steps = rllc_sampler_steps(o);
-    RLLC_TRY(rllc_chains_measure_init_loss(all, o->num_init_loss_batches));
+    const rllc_sampler_options *o = c->n ? c->list[0].options : NULL;
+    const int64_t steps = o ? rllc_sampler_steps(o) : 0;
+    RLLC_TRY(rllc_chains_open(c));
+    if (o) RLLC_TRY(rllc_chains_measure_init_loss(c, o->num_init_loss_batches));
     for (int64_t step = 0; step < steps; step++) {
-        if (rllc_should_stop(all->monitor))
-            return rllc_fail(RLLC_ESTOPPED, "sampling stopped at step %lld of %lld", (long long)step, (long long)steps);
-        RLLC_TRY(rllc_chains_step(all, step));
-        rllc_report_progress(all->monitor, "sample", "step", (double)(step + 1), (double)steps, "%s",
-                             all->potential->kind->name);
+        if (rllc_should_stop(c->monitor)) {
+            status = rllc_fail(RLLC_ESTOPPED, "stopped at step %lld of %lld", (long long)step, (long long)steps);
+            break;
+        }
+        RLLC_TRY(rllc_chains_step(c, step));
+        rllc_report_progress(c->monitor, "sample", "step", (double)(step + 1), (double)steps, "%s",
+                             c->label ? c->label : c->potential->kind->name);
     }
 done:
+    rllc_chains_close(c);
     return status;
 }
 
@@ -346,9 +351,7 @@ rllc_status rllc_chains_run(rllc_potential *p, const rllc_sampler_options *o, in
     RLLC_TRY(rllc_alloc(&all.list, p->n_members, sizeof *all.list));
     for (int64_t i = 0; i < p->n_members; i++)
         RLLC_TRY(rllc_chain_init(&all.list[i], p, o, i, i, i % streams, noise_purpose, true));
-    RLLC_TRY(rllc_chains_open(&all));
-    status = run_steps(&all, o);
-    rllc_chains_close(&all);
+    status = rllc_chains_finish(&all);
 done:
     if (status == RLLC_OK)
         *chains = all.list;
