@@ -58,7 +58,7 @@ download() {
 }
 
 # get NAME...: downloads the first of these packages that exists (names differ between releases) and unpacks it
-# to $tmp/root/NAME; its folder is then $root. Fails, with a sentence, if there is none.
+# to $tmp/tree/NAME; its folder is then $root. Fails, with a sentence, if there is none.
 get() {
     for name; do
         if ! ls "$cache/$name"_*.deb > /dev/null 2>&1; then
@@ -69,7 +69,7 @@ get() {
                 unreachable
             }
         fi
-        root=$tmp/root/$name
+        root=$tmp/tree/$name
         mkdir -p "$root"
         # shellcheck disable=SC2012
         dpkg-deb -x "$(ls "$cache/$name"_*.deb | tail -n 1)" "$root" && return 0
