@@ -27,8 +27,40 @@ typedef struct rllc_sgld_step {
     double bounding_box; /* clamp to w0 +- this; <= 0: none */
 } rllc_sgld_step;
 
+/** What low_rank_loss reads and writes; see there. */
+typedef struct rllc_low_rank {
+    int64_t rows, v, n;    /* tokens, vocabulary, rank */
+    const float *a;        /* [rows, v] at stride lda: what is frozen */
+    int64_t lda;
+    const float *a_scale;  /* [rows], or NULL: all 1 */
+    const float *y;        /* [rows, n] at stride ldy: what moves */
+    int64_t ldy;
+    const float *b;        /* [n, v] at stride ldb: how it reaches the logits */
+    int64_t ldb;
+    const float *c;        /* [v] */
+    const float *lse;      /* [rows] log sum exp of logits nearby; rows without a prediction: any finite number */
+    const int32_t *targets; /* [rows] */
+    double gradient_scale; /* 0: the loss alone; dy, g and m are not touched and may be NULL */
+    float *loss;           /* [rows] "=" */
+    float *dy;             /* [rows, n] at stride lddy, "=" */
+    int64_t lddy;
+    float *g;              /* [rows] "=" */
+    float *m;              /* [v, n] "+=" */
+    float *scratch;        /* low_rank_scratch(rows, v, n) floats */
+} rllc_low_rank;
+
 typedef struct rllc_kernels {
     const char *name; /* "ref", "cpu-generic", "cpu-avx2", "cpu-avx512" */
+
+    /* ---- memory: every array that another slot takes comes from allocate, except where host_memory is true */
+
+    bool host_memory;               /* kernels read and write any memory of the host: nothing needs to be copied */
+    void *(*allocate)(size_t bytes); /* zero-filled, aligned to 64 bytes; NULL without memory */
+    void (*release)(void *memory);  /* accepts NULL */
+    void (*upload)(size_t bytes, const void *host, void *memory);
+    void (*download)(size_t bytes, const void *memory, void *host);
+
+    /* ---- matrices and rows */
 
     /**
      * C[m,n] = alpha op(A)[m,k] op(B)[k,n] + beta C; op transposes when ta / tb. beta = 0 never reads C.       (E1)
@@ -38,7 +70,8 @@ typedef struct rllc_kernels {
     void (*gemm)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, float alpha, const float *a, int64_t lda,
                  const float *b, int64_t ldb, float beta, float *c, int64_t ldc);
 
-    /** y = (x - mean) * rstd * w + b, rstd = 1/sqrt(var + eps), biased variance; mean, rstd [rows] out.       (E2) */
+    /** y = (x - mean) * rstd * w + b, rstd = 1/sqrt(var + eps), biased variance; mean, rstd [rows] out. w and b may
+     *  both be NULL: y = (x - mean) * rstd.                                                                    (E2) */
     void (*layer_norm_forward)(int64_t rows, int64_t c, const float *x, const float *w, const float *b, double eps,
                                float *y, float *mean, float *rstd);
     /** dx += ...; dw += sum_rows dy * xhat, db += sum_rows dy (dw and db may both be NULL).                   (E3) */
@@ -61,13 +94,39 @@ typedef struct rllc_kernels {
 
     /**
      * Softmax cross-entropy of rows of logits, in place.                                                       (E6)
-     *   loss[r] = logsumexp(logits_r) - logits_r[target_r];  a target < 0 means "no prediction": loss 0, gradient 0.
-     * If gradient_scale != 0 the row becomes gradient_scale * (softmax - onehot(target)); else it is left unspecified.
-     * Finite for any finite logits.
+     *   lse[r] = logsumexp(logits_r);  loss[r] = lse[r] - logits_r[target_r]
+     * A target < 0 means "no prediction": loss 0, lse 0, gradient 0. lse may be NULL. If gradient_scale != 0 the row
+     * becomes gradient_scale * (softmax - onehot(target)); else it is left as it was. Finite for any finite logits.
      */
     void (*cross_entropy)(int64_t rows, int64_t v, float *logits, int64_t ld, const int32_t *targets,
-                          double gradient_scale, float *loss);
+                          double gradient_scale, float *loss, float *lse);
+    /**
+     * Cross-entropy of logits that a rank-n term moves, and its gradients, without storing rows x v anywhere but in
+     * scratch. For row r:                                                                                     (E79)
+     *   u = a_scale_r a_r + y_r b;  l = u + c;  loss_r = logsumexp(l) - l[target_r]
+     *   delta = gradient_scale (softmax(l) - onehot(target_r))
+     *   dy_r = b delta;  g_r = delta . u;  m += delta^T y_r
+     * Exponents are formed around lse[r]; a row whose logits strayed too far from it for that is done again around its
+     * own maximum: finite, and as accurate, for any finite logits. A target < 0: loss 0, dy 0, g 0, nothing to m.
+     * The bits of a row's loss, dy and g depend on that row alone.
+     */
+    void (*low_rank_loss)(const rllc_low_rank *x);
+    int64_t (*low_rank_scratch)(int64_t rows, int64_t v, int64_t n);
 
+    void (*zero)(int64_t n, float *x);
+    void (*multiply)(int64_t n, double alpha, const float *x, const float *y, float *out); /* out = alpha x y */
+    void (*divide)(int64_t n, const float *x, const float *y, float *out);                 /* out = x / y */
+    void (*copy_rows)(int64_t rows, int64_t c, const float *x, int64_t ldx, float *y, int64_t ldy); /* y[r] = x[r] */
+    void (*scale_rows)(int64_t rows, int64_t c, const float *s, const float *x, int64_t ldx, float *y,
+                       int64_t ldy); /* y[r] = s[r] x[r] */
+    void (*add_scaled_rows)(int64_t rows, int64_t c, const float *s, const float *x, int64_t ldx, float *y,
+                            int64_t ldy); /* y[r] += s[r] x[r] */
+    void (*row_dots)(int64_t rows, int64_t c, const float *x, int64_t ldx, const float *y, int64_t ldy,
+                     float *out); /* out[r] = x[r] . y[r] */
+    void (*gather_rows)(int64_t rows, int64_t c, const int32_t *ids, const float *x, int64_t ldx, float *y,
+                        int64_t ldy); /* y[r] = x[ids[r]] */
+    void (*scatter_rows)(int64_t rows, int64_t c, const int32_t *ids, const float *x, int64_t ldx, float *y,
+                         int64_t ldy); /* y[ids[r]] += x[r], in the order of r */
     void (*add)(int64_t n, const float *x, float *y);                 /* y += x */
     void (*add_rows)(int64_t rows, int64_t c, const float *x, int64_t ldx, float *y, int64_t ldy); /* y[r] += x[r] */
     void (*column_sum)(int64_t rows, int64_t c, const float *x, int64_t ldx, float *sum);          /* sum += */

@@ -114,6 +114,30 @@ static void test_layer_norm_backward_needs_no_parameter_gradients(void **state) 
     }
 }
 
+/* w = b = NULL leaves the standardized row, and the same mean and rstd. */
+static void test_layer_norm_forward_without_gain_and_bias(void **state) {
+    (void)state;
+    const int64_t widths[] = {1, 15, 16, 17, 64, 100};
+    for (size_t i = 0; i < 6; i++) {
+        norm n = make_norm(9, widths[i], 0.3, 2);
+        float *expected = array(9 * n.c), *mean = array(9), *rstd = array(9);
+        rllc_kernels_ref.layer_norm_forward(9, n.c, n.x, NULL, NULL, 1e-5, expected, mean, rstd);
+        FOR_EACH_TABLE(table) {
+            norm r = run_norm(table, n);
+            float *y = array(9 * n.c);
+            table->layer_norm_forward(9, n.c, n.x, NULL, NULL, 1e-5, y, mean, rstd);
+            ASSERT_AT_MOST(distance(y, expected, 9 * n.c), 2e-6 * (1 + largest(expected, 9 * n.c)), "%s: %ld wide",
+                           table->name, (long)n.c);
+            assert_true(same_bits(mean, r.mean, 9) && same_bits(rstd, r.rstd, 9));
+            for (int64_t j = 0; j < 9 * n.c; j++) { /* and y with them is what they make of it */
+                const double with = (double)y[j] * (double)n.w[j % n.c] + (double)n.b[j % n.c];
+                ASSERT_AT_MOST(fabs(with - (double)r.y[j]), 1e-6 * (1 + fabs(with)), "%s", table->name);
+            }
+        }
+        release_arrays();
+    }
+}
+
 /* ---- cross-entropy --------------------------------------------------------------------------------------- */
 
 enum { PAD = 3 };
@@ -123,11 +147,11 @@ static int32_t target_of(int64_t row, int64_t v) {
 }
 
 static float *run_cross_entropy(const rllc_kernels *k, int64_t rows, int64_t v, const float *logits, double scale,
-                                float *loss) {
+                                float *loss, float *lse) {
     int32_t targets[64];
     float *x = copy_array(logits, rows * (v + PAD));
     for (int64_t r = 0; r < rows; r++) targets[r] = target_of(r, v);
-    k->cross_entropy(rows, v, x, v + PAD, targets, scale, loss);
+    k->cross_entropy(rows, v, x, v + PAD, targets, scale, loss, lse);
     return x;
 }
 
@@ -135,7 +159,7 @@ static void test_cross_entropy_ref_gradient_is_the_derivative(void **state) {
     (void)state;
     enum { V = 9 };
     float *logits = normal_array(V + PAD, 8, 2), loss;
-    float *g = run_cross_entropy(&rllc_kernels_ref, 1, V, logits, 0.5, &loss);
+    float *g = run_cross_entropy(&rllc_kernels_ref, 1, V, logits, 0.5, &loss, NULL);
     double sum = 0, total = 0;
     for (int j = 0; j < V; j++) sum += exp((double)logits[j]);
     int32_t target = target_of(0, V);
@@ -150,22 +174,29 @@ static void test_cross_entropy_ref_gradient_is_the_derivative(void **state) {
 }
 
 static void check_cross_entropy(int64_t rows, int64_t v, float *logits, double relative) {
-    float *expected_loss = array(rows), *loss = array(rows);
-    float *expected = run_cross_entropy(&rllc_kernels_ref, rows, v, logits, 0.25, expected_loss);
+    float *expected_loss = array(rows), *loss = array(rows), *expected_lse = array(rows), *lse = array(rows);
+    float *expected = run_cross_entropy(&rllc_kernels_ref, rows, v, logits, 0.25, expected_loss, expected_lse);
     FOR_EACH_FAST_TABLE(table) {
-        float *g = run_cross_entropy(table, rows, v, logits, 0.25, loss);
+        float *g = run_cross_entropy(table, rows, v, logits, 0.25, loss, lse);
         for (int64_t r = 0; r < rows; r++) {
             ASSERT_AT_MOST(distance(loss + r, expected_loss + r, 1), relative * (1 + fabs((double)expected_loss[r])),
                            "%s: loss %ld of %ld logits", table->name, (long)r, (long)v);
+            ASSERT_AT_MOST(distance(lse + r, expected_lse + r, 1), 2e-7 * (1 + fabs((double)expected_lse[r])),
+                           "%s: lse %ld of %ld logits", table->name, (long)r, (long)v);
         }
         ASSERT_AT_MOST(distance(g, expected, rows * (v + PAD)), relative, "%s: gradient, %ld logits", table->name,
                        (long)v);
         for (int64_t end = v; end < rows * (v + PAD); end += v + PAD) {
             assert_true(same_bits(g + end, logits + end, PAD));
         }
-        float *unscaled = array(rows);
-        run_cross_entropy(table, rows, v, logits, 0, unscaled);
-        assert_true(same_bits(unscaled, loss, rows)); /* the loss does not depend on whether a gradient is wanted */
+    }
+    FOR_EACH_TABLE(table) { /* loss and lse do not depend on whether a gradient is wanted, or lse; the logits stay */
+        float *unscaled = array(rows), *unscaled_lse = array(rows), *alone = array(rows);
+        run_cross_entropy(table, rows, v, logits, 0.25, loss, lse);
+        const float *kept = run_cross_entropy(table, rows, v, logits, 0, unscaled, unscaled_lse);
+        run_cross_entropy(table, rows, v, logits, 0, alone, NULL);
+        assert_true(same_bits(unscaled, loss, rows) && same_bits(unscaled_lse, lse, rows));
+        assert_true(same_bits(alone, loss, rows) && same_bits(kept, logits, rows * (v + PAD)));
     }
 }
 
@@ -193,7 +224,7 @@ static void test_cross_entropy_is_exact_for_extreme_logits(void **state) {
         }
         check_cross_entropy(6, V, logits, 1e-6);
         FOR_EACH_TABLE(table) {
-            float *loss = array(6), *g = run_cross_entropy(table, 6, V, logits, 1, loss);
+            float *loss = array(6), *g = run_cross_entropy(table, 6, V, logits, 1, loss, NULL);
             for (int64_t r = 0; r < 6; r++) {
                 assert_true(isfinite(loss[r]) || kind == 3); /* there a loss of 2 FLT_MAX overflows rightly */
                 for (int64_t j = 0; j < V; j++) assert_true(isfinite(g[r * (V + PAD) + j]));
@@ -209,9 +240,9 @@ static void test_cross_entropy_tells_of_a_nan(void **state) {
         float *logits = normal_array(43, 9, 1), loss = 0;
         logits[at] = NAN;
         FOR_EACH_TABLE(table) {
-            run_cross_entropy(table, 1, 40, logits, 1, &loss);
+            run_cross_entropy(table, 1, 40, logits, 1, &loss, NULL);
             assert_true(isnan(loss));
-            run_cross_entropy(table, 1, 40, logits, 0, &loss);
+            run_cross_entropy(table, 1, 40, logits, 0, &loss, NULL);
             assert_true(isnan(loss));
         }
     }
@@ -220,10 +251,14 @@ static void test_cross_entropy_tells_of_a_nan(void **state) {
 static void test_cross_entropy_without_a_prediction_gives_zero(void **state) {
     (void)state;
     FOR_EACH_TABLE(table) {
-        float *logits = normal_array(40, 9, 1), loss = 1;
+        float *logits = normal_array(40, 9, 1), loss = 1, lse = 1;
         int32_t target = -1;
-        table->cross_entropy(1, 37, logits, 37, &target, 1, &loss);
-        assert_true(loss == 0);
+        const float *given = copy_array(logits, 40);
+        table->cross_entropy(1, 37, logits, 37, &target, 0, &loss, &lse);
+        assert_true(loss == 0 && lse == 0 && same_bits(logits, given, 40));
+        loss = lse = 1;
+        table->cross_entropy(1, 37, logits, 37, &target, 1, &loss, &lse);
+        assert_true(loss == 0 && lse == 0);
         for (int j = 0; j < 37; j++) assert_true(logits[j] == 0);
         assert_true(logits[37] != 0);
     }
@@ -235,6 +270,7 @@ int main(void) {
         cmocka_unit_test_teardown(test_layer_norm_agrees_with_ref, teardown),
         cmocka_unit_test_teardown(test_layer_norm_agrees_with_ref_at_extremes, teardown),
         cmocka_unit_test_teardown(test_layer_norm_backward_needs_no_parameter_gradients, teardown),
+        cmocka_unit_test_teardown(test_layer_norm_forward_without_gain_and_bias, teardown),
         cmocka_unit_test_teardown(test_cross_entropy_ref_gradient_is_the_derivative, teardown),
         cmocka_unit_test_teardown(test_cross_entropy_agrees_with_ref, teardown),
         cmocka_unit_test_teardown(test_cross_entropy_is_exact_for_extreme_logits, teardown),

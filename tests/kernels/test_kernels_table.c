@@ -12,6 +12,9 @@ static void test_kernels_list_begins_with_ref_and_fills_every_slot(void **state)
     assert_ptr_equal(tables[0], &rllc_kernels_ref);
     for (int i = 0; i < n; i++) {
         const rllc_kernels *k = tables[i];
+        assert_true(k->host_memory && k->allocate && k->release && k->upload && k->download);
+        assert_true(k->low_rank_loss && k->low_rank_scratch && k->zero && k->multiply && k->divide && k->copy_rows);
+        assert_true(k->scale_rows && k->add_scaled_rows && k->row_dots && k->gather_rows && k->scatter_rows);
         assert_true(k->name && k->gemm && k->layer_norm_forward && k->layer_norm_backward && k->attention_forward);
         assert_true(k->attention_backward && k->attention_scratch && k->cross_entropy && k->add && k->add_rows);
         assert_true(k->column_sum && k->adamw && k->sgld && k->normals && k->sum_squares);

@@ -10,6 +10,7 @@
 #define RLLC_KERNELS_CPU_ATTENTION_H
 
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/rows.h"
 
 enum { FORWARD_KEYS = 128, BACKWARD_KEYS = 8 * TILE_ROWS, BACKWARD_QUERIES = 4 * W };
 
@@ -155,18 +156,6 @@ static void attention_forward(int64_t t, int64_t d, double scale, const float *q
 
 /* ---- backward -------------------------------------------------------------------------------------------- */
 
-/* D_i = dz_i . z_i */
-static void row_dots(int64_t t, int64_t d, const float *z, const float *dz, int64_t ldz, float *dots) {
-    for (int64_t i = 0; i < t; i++) {
-        vf sum = v_splat(0);
-        for (int64_t e = 0; e < d; e += W) {
-            int64_t lanes = v_lanes(d - e);
-            sum = v_fma(v_load_lanes(z + i * ldz + e, lanes), v_load_lanes(dz + i * ldz + e, lanes), sum);
-        }
-        dots[i] = v_sum(sum);
-    }
-}
-
 /* What attention_backward gathers and sums into; see attention_scratch. */
 typedef struct backward_arrays {
     int64_t width;                             /* of a row: d rounded up to whole vectors */
@@ -265,7 +254,7 @@ static void attention_backward(int64_t t, int64_t d, double scale, const float *
     memset(x.lse, 0, (size_t)t_padded * sizeof *x.lse);
     memset(x.dots, 0, (size_t)t_padded * sizeof *x.dots);
     memcpy(x.lse, lse, (size_t)t * sizeof *x.lse);
-    row_dots(t, d, z, dz, ldz, x.dots);
+    row_dots(t, d, z, ldz, dz, ldz, x.dots); /* D_i = dz_i . z_i */
     for (int64_t i = 0; i < t; i += BACKWARD_QUERIES) {
         int64_t queries = smaller(t - i, BACKWARD_QUERIES);
         memset(x.dq, 0, (size_t)(queries * width) * sizeof *x.dq);

@@ -51,13 +51,14 @@ static void scale_row(int64_t v, float *row, float factor) {
 }
 
 static void cross_entropy(int64_t rows, int64_t v, float *logits, int64_t ld, const int32_t *targets,
-                          double gradient_scale, float *loss) {
+                          double gradient_scale, float *loss, float *lse) {
     const bool gradient = gradient_scale != 0;
     for (int64_t r = 0; r < rows; r++) {
         float *row = logits + r * ld;
         int32_t target = targets[r];
         if (target < 0) {
             loss[r] = 0;
+            if (lse) lse[r] = 0;
             if (gradient) memset(row, 0, (size_t)v * sizeof *row);
             continue;
         }
@@ -65,6 +66,7 @@ static void cross_entropy(int64_t rows, int64_t v, float *logits, int64_t ld, co
         double below = (double)max - (double)row[target];
         double sum = exponentials(v, row, max, gradient);
         loss[r] = (float)(below + log(sum));
+        if (lse) lse[r] = (float)((double)max + log(sum));
         if (!gradient) continue;
         double p = (double)row[target] / sum;
         scale_row(v, row, (float)(gradient_scale / sum));

@@ -37,26 +37,31 @@ static void pack_panel_transposed(int64_t depth, int64_t columns, float alpha, c
     }
 }
 
-static void pack_panel(int64_t depth, int64_t columns, float alpha, const float *b, int64_t ldb, float *panel) {
-    for (int64_t p = 0; p < depth; p++) {
-        if (columns == TILE_COLUMNS) {
-            *(vf *)(panel + p * TILE_COLUMNS) = alpha * v_load(b + p * ldb);
-            *(vf *)(panel + p * TILE_COLUMNS + W) = alpha * v_load(b + p * ldb + W);
-        } else {
-            int64_t low = columns < W ? columns : W;
-            *(vf *)(panel + p * TILE_COLUMNS) = alpha * v_load_part(b + p * ldb, low);
-            *(vf *)(panel + p * TILE_COLUMNS + W) = alpha * v_load_part(b + p * ldb + low, columns - low);
+/* Row by row of B, each contiguous: the panels are written side by side. */
+static void pack_panels(int64_t depth, int64_t columns, float alpha, const float *b, int64_t ldb, float *block) {
+    for (int64_t p = 0; p < depth; p++, b += ldb) {
+        int64_t j = 0;
+        for (; j + TILE_COLUMNS <= columns; j += TILE_COLUMNS) {
+            *(vf *)(block + j * depth + p * TILE_COLUMNS) = alpha * v_load(b + j);
+            *(vf *)(block + j * depth + p * TILE_COLUMNS + W) = alpha * v_load(b + j + W);
         }
+        if (j == columns) continue;
+        const int64_t left = columns - j, low = left < W ? left : W;
+        *(vf *)(block + j * depth + p * TILE_COLUMNS) = alpha * v_load_part(b + j, low);
+        *(vf *)(block + j * depth + p * TILE_COLUMNS + W) = alpha * v_load_part(b + j + low, left - low);
     }
 }
 
 /* Panels [depth, TILE_COLUMNS] one after another, the last one filled with zero columns. */
 static void pack_block(bool tb, int64_t depth, int64_t columns, float alpha, const float *b, int64_t ldb,
                        float *block) {
+    if (!tb) {
+        pack_panels(depth, columns, alpha, b, ldb, block);
+        return;
+    }
     for (int64_t j = 0; j < columns; j += TILE_COLUMNS) {
         int64_t here = columns - j < TILE_COLUMNS ? columns - j : TILE_COLUMNS;
-        if (tb) pack_panel_transposed(depth, here, alpha, b + j * ldb, ldb, block + j * depth);
-        else pack_panel(depth, here, alpha, b + j, ldb, block + j * depth);
+        pack_panel_transposed(depth, here, alpha, b + j * ldb, ldb, block + j * depth);
     }
 }
 

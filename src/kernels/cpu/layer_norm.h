@@ -26,7 +26,8 @@ static void layer_norm_forward(int64_t rows, int64_t c, const float *x, const fl
         for (int64_t j = 0; j < c; j += W) {
             int64_t lanes = v_lanes(c - j);
             vf xhat = centred(x + j, mu, lanes) * v_splat(scale);
-            v_store_lanes(y + j, v_fma(xhat, v_load_lanes(w + j, lanes), v_load_lanes(b + j, lanes)), lanes);
+            if (w) xhat = v_fma(xhat, v_load_lanes(w + j, lanes), v_load_lanes(b + j, lanes));
+            v_store_lanes(y + j, xhat, lanes);
         }
         mean[r] = mu;
         rstd[r] = scale;

@@ -232,6 +232,22 @@ INLINE vf v_exp_clamped(vf x) {
     return p * (vf)((vu)shifted << 23); /* n = -127 makes the power 0 */
 }
 
+/* v_exp of n vectors (a constant) in place, step by step for all of them: the chain of one is too long to hide. */
+INLINE void v_exp_abreast(const int n, vf *x) {
+    const vf shift = v_splat(0x1.8p23f + 127);
+    vf shifted[4], p[4];
+    UNROLL for (int i = 0; i < n; i++) x[i] = v_max(v_splat(-88.0f), v_min(v_splat(88.0f), x[i]));
+    UNROLL for (int i = 0; i < n; i++) shifted[i] = v_fma(x[i], v_splat(1.44269504f), shift);
+    UNROLL for (int i = 0; i < n; i++) x[i] = v_fma(shifted[i] - shift, v_splat(-0.693359375f), x[i]);
+    UNROLL for (int i = 0; i < n; i++) x[i] = v_fma(shifted[i] - shift, v_splat(2.12194440e-4f), x[i]);
+    UNROLL for (int i = 0; i < n; i++) p[i] = v_fma(v_splat(1.38145837e-3f), x[i], v_splat(8.36872403e-3f));
+    UNROLL for (int i = 0; i < n; i++) p[i] = v_fma(p[i], x[i], v_splat(4.1668389e-2f));
+    UNROLL for (int i = 0; i < n; i++) p[i] = v_fma(p[i], x[i], v_splat(0.166665211f));
+    UNROLL for (int i = 0; i < n; i++) p[i] = v_fma(p[i], x[i], v_splat(0.49999994f));
+    UNROLL for (int i = 0; i < n; i++) p[i] = v_fma(p[i] * x[i], x[i], x[i]) + v_splat(1.0f);
+    UNROLL for (int i = 0; i < n; i++) x[i] = p[i] * (vf)((vu)shifted[i] << 23);
+}
+
 /* exp(x) for x <= 0, NaN for NaN: the exponentials of a softmax. */
 INLINE vf v_exp_below(vf x) { return v_exp_clamped(v_max(v_splat(-88.0f), x)); }
 

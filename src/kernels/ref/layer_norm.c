@@ -18,7 +18,8 @@ void rllc_ref_layer_norm_forward(int64_t rows, int64_t c, const float *x, const 
         var /= (double)c;
         double scale = 1.0 / sqrt(var + eps);
         for (int64_t j = 0; j < c; j++) {
-            y[r * c + j] = (float)(((double)xr[j] - mu) * scale * (double)w[j] + (double)b[j]);
+            const double xhat = ((double)xr[j] - mu) * scale;
+            y[r * c + j] = (float)(w ? xhat * (double)w[j] + (double)b[j] : xhat);
         }
         mean[r] = (float)mu;
         rstd[r] = (float)scale;

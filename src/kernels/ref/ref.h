@@ -17,7 +17,27 @@ void rllc_ref_attention_backward(int64_t t, int64_t d, double scale, const float
                                  float *dk, float *dv, int64_t ldd, float *scratch);
 int64_t rllc_ref_attention_scratch(int64_t t, int64_t d);
 void rllc_ref_cross_entropy(int64_t rows, int64_t v, float *logits, int64_t ld, const int32_t *targets,
-                            double gradient_scale, float *loss);
+                            double gradient_scale, float *loss, float *lse);
+void rllc_ref_low_rank_loss(const rllc_low_rank *x);
+int64_t rllc_ref_low_rank_scratch(int64_t rows, int64_t v, int64_t n);
+void rllc_ref_zero(int64_t n, float *x);
+void rllc_ref_multiply(int64_t n, double alpha, const float *x, const float *y, float *out);
+void rllc_ref_divide(int64_t n, const float *x, const float *y, float *out);
+void rllc_ref_copy_rows(int64_t rows, int64_t c, const float *x, int64_t ldx, float *y, int64_t ldy);
+void rllc_ref_scale_rows(int64_t rows, int64_t c, const float *s, const float *x, int64_t ldx, float *y, int64_t ldy);
+void rllc_ref_add_scaled_rows(int64_t rows, int64_t c, const float *s, const float *x, int64_t ldx, float *y,
+                              int64_t ldy);
+void rllc_ref_row_dots(int64_t rows, int64_t c, const float *x, int64_t ldx, const float *y, int64_t ldy, float *out);
+void rllc_ref_gather_rows(int64_t rows, int64_t c, const int32_t *ids, const float *x, int64_t ldx, float *y,
+                          int64_t ldy);
+void rllc_ref_scatter_rows(int64_t rows, int64_t c, const int32_t *ids, const float *x, int64_t ldx, float *y,
+                           int64_t ldy);
+
+/* The memory of every table that computes on the host. */
+void *rllc_host_allocate(size_t bytes);
+void rllc_host_release(void *memory);
+void rllc_host_upload(size_t bytes, const void *host, void *memory);
+void rllc_host_download(size_t bytes, const void *memory, void *host);
 void rllc_ref_add(int64_t n, const float *x, float *y);
 void rllc_ref_add_rows(int64_t rows, int64_t c, const float *x, int64_t ldx, float *y, int64_t ldy);
 void rllc_ref_column_sum(int64_t rows, int64_t c, const float *x, int64_t ldx, float *sum);
