@@ -118,6 +118,10 @@ typedef struct rllc_evaluation {
 typedef struct rllc_engine rllc_engine;
 rllc_status rllc_engine_new(rllc_engine **out, const rllc_model *m, int64_t max_rows, int n_threads) RLLC_MUST_USE;
 void rllc_engine_free(rllc_engine *e);
+/** Computes with another table than rllc_kernels_get(), whose memory need not be the host's; before any pass. */
+rllc_status rllc_engine_set_kernels(rllc_engine *e, const rllc_kernels *k) RLLC_MUST_USE;
+/** Every member on the plain path, which is the definition of the others: for tests, and to see what those save. */
+void rllc_engine_set_plain(rllc_engine *e, bool plain);
 /**
  * Bytes an engine holds once it has served calls of `rows` sequences with these members (n_members = 0: loss only;
  * one full member: training). Member weights and gradients of the caller are not counted. -1 without memory.
@@ -153,10 +157,15 @@ rllc_status rllc_engine_lockstep(rllc_engine *e, const float *base, const int32_
                                  rllc_member *members, int64_t n_members, double *base_loss,
                                  float *base_token_losses) RLLC_MUST_USE;
 
-/** Floating-point operations per token, attention counted exactly causal: of a forward pass, and of one member's loss
- *  and gradient in a lockstep pass (E11); -1 without memory. The base pass that members share is not in the latter. */
+/**
+ * Floating-point operations per token, attention counted exactly causal: of a forward pass; of one member's loss and
+ * gradient in a lockstep pass (E11), and that on the plain path; of what the members of one component share besides the
+ * base pass, once for all of them. -1 without memory.
+ */
 double rllc_model_flops(const rllc_model *m);
 double rllc_component_flops(const rllc_model *m, const rllc_component *c);
+double rllc_component_plain_flops(const rllc_model *m, const rllc_component *c);
+double rllc_family_flops(const rllc_model *m, const rllc_component *c);
 
 /** Sequences of the next calls have t <= n_ctx tokens (rows of t ids); n_ctx after rllc_engine_new. */
 rllc_status rllc_engine_set_context(rllc_engine *e, int64_t t) RLLC_MUST_USE;

@@ -1,40 +1,29 @@
 /* The backward pass over a block, and unpacking of the summed gradient. */
-#include <string.h>
-
 #include "engine.h"
 
 /** Gradient of the residual stream leaving the last layer, from that of what the unembedding reads.          (E3) */
 static void final_norm_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weights *w,
                                 const rllc_plan *plan, int64_t rows, const rllc_activations *a, float *g) {
     const int64_t C = e->model->options.d_model;
-    const size_t bytes = (size_t)(rows * C) * sizeof(float);
     if (!w->lnf_w) {
-        memcpy(ws->dx, ws->dnf, bytes);
+        e->k->copy_rows(rows, C, ws->dnf, C, ws->dx, C);
         return;
     }
-    memset(ws->dx, 0, bytes);
-    e->k->layer_norm_backward(rows, C, a->x[e->model->options.n_layers], a->mean_f, a->rstd_f, w->lnf_w, ws->dnf, ws->dx,
-                              plan->ln_final ? g + plan->at_lnf_w : NULL, plan->ln_final ? g + plan->at_lnf_b : NULL);
+    e->k->zero(rows * C, ws->dx);
+    e->k->layer_norm_backward(rows, C, a->x[e->model->options.n_layers], a->mean_f, a->rstd_f, w->lnf_w, ws->dnf,
+                              ws->dx, plan->ln_final ? g + plan->at_lnf_w : NULL,
+                              plan->ln_final ? g + plan->at_lnf_b : NULL);
 }
 
-/** One layer in the backward pass: which heads go through, and where they stand in the packed arrays. */
-struct layer_pass {
-    const rllc_layer_weights *w;
-    const rllc_plan_layer *p;
-    const int *heads; /* heads whose dq, dk, dv are formed */
-    int64_t n_heads;
-    int64_t ld;       /* of qkv and dqkv: all the heads that the forward pass computed */
-};
-
-/** Column of head h in qkv, which lists w->heads. */
-static int64_t column(const struct layer_pass *s, int h, int64_t d) {
+/** Column of head h in qkv, which lists s->w->heads. */
+static int64_t column(const rllc_layer_pass *s, int h, int64_t d) {
     int64_t i = 0;
     while (s->w->heads[i] != h) i++;
     return i * 3 * d;
 }
 
 /** dz = dx W_O^T, for the heads that go through. */
-static void output_backward(const rllc_engine *e, rllc_workspace *ws, const struct layer_pass *s, int64_t rows) {
+static void output_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_pass *s, int64_t rows) {
     const int64_t C = e->model->options.d_model, D = e->model->options.d_head, HD = e->model->options.n_heads * D;
     if (s->n_heads * D == HD) {
         e->k->gemm(false, true, rows, HD, C, 1.0F, ws->dx, C, s->w->W_O, C, 0.0F, ws->dz, HD);
@@ -46,19 +35,18 @@ static void output_backward(const rllc_engine *e, rllc_workspace *ws, const stru
     }
 }
 
-static void attention_backward(const rllc_engine *e, rllc_workspace *ws, const struct layer_pass *s, const rllc_block *b,
-                               const float *qkv, const float *z, const float *lse) {
-    const int64_t D = e->model->options.d_head, ldz = e->model->options.n_heads * D;
+void rllc_attention_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_pass *s, const rllc_block *b,
+                             const float *qkv, const float *z, const float *dz, int64_t ldz, const float *lse) {
+    const int64_t D = e->model->options.d_head;
     for (int64_t i = 0; i < s->n_heads; i++) {
         const int64_t at = column(s, s->heads[i], D);
         for (int64_t q = 0; q < b->sequences; q++) {
-            const int64_t row = q * e->t;
+            const int64_t row = q * e->t, zc = row * ldz + (s->all ? s->heads[i] * D : at / 3);
             const float *in = qkv + row * s->ld + at;
             float *out = ws->dqkv + row * s->ld + at;
-            const int64_t zc = row * ldz + s->heads[i] * D;
-            e->k->attention_backward(e->t, D, rllc_attention_scale(D), in, in + D, in + 2 * D, s->ld, z + zc,
-                                     ws->dz + zc, ldz, lse + at / (3 * D) * b->rows + row, out, out + D, out + 2 * D,
-                                     s->ld, ws->attention);
+            e->k->attention_backward(e->t, D, rllc_attention_scale(D), in, in + D, in + 2 * D, s->ld, z + zc, dz + zc,
+                                     ldz, lse + at / (3 * D) * b->rows + row, out, out + D, out + 2 * D, s->ld,
+                                     ws->attention);
         }
     }
 }
@@ -73,9 +61,8 @@ static void W_O_gradient(const rllc_engine *e, const rllc_workspace *ws, const r
                    g + p->at_W_O + i * D * C, C);
 }
 
-/** Adds the gradients of the projections and of the bias table (summed over sequences) of the planned heads. */
-static void qkv_gradient(const rllc_engine *e, const rllc_workspace *ws, const struct layer_pass *s, const rllc_block *b,
-                         const float *n, float *g) {
+void rllc_qkv_gradient(const rllc_engine *e, const rllc_workspace *ws, const rllc_layer_pass *s, const rllc_block *b,
+                       const float *n, float *g) {
     const rllc_plan_layer *p = s->p;
     const int64_t C = e->model->options.d_model, D = e->model->options.d_head, width = p->n_heads * 3 * D;
     const bool all = width == s->ld;
@@ -91,7 +78,7 @@ static void qkv_gradient(const rllc_engine *e, const rllc_workspace *ws, const s
 }
 
 /** dx += what comes through LN1 from dn = dqkv [W_Q W_K W_V]^T. */
-static void norm_backward(const rllc_engine *e, rllc_workspace *ws, const struct layer_pass *s, int l, int64_t rows,
+static void norm_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_pass *s, int l, int64_t rows,
                           const rllc_activations *a, float *g) {
     const int64_t C = e->model->options.d_model;
     const rllc_plan_layer *p = s->p;
@@ -104,28 +91,37 @@ static void norm_backward(const rllc_engine *e, rllc_workspace *ws, const struct
                               p->ln ? g + p->at_ln_w : NULL, p->ln ? g + p->at_ln_b : NULL);
 }
 
+/** Layer l: gradients of its planned tensors; ws->dx becomes that of its input, unless `stop`: then ws->dqkv is left.
+ */
+static void layer_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_pass *s, int l, bool stop,
+                           const rllc_block *b, const rllc_activations *a, float *g) {
+    const rllc_model_options *o = &e->model->options;
+    const rllc_plan_layer *p = s->p;
+    if (p->W_O) W_O_gradient(e, ws, p, b->rows, a->z[l], g);
+    if (p->b_O) e->k->column_sum(b->rows, o->d_model, ws->dx, o->d_model, g + p->at_b_O);
+    if (s->n_heads == 0) return;
+    output_backward(e, ws, s, b->rows);
+    rllc_attention_backward(e, ws, s, b, a->qkv[l], a->z[l], ws->dz, o->n_heads * o->d_head, a->lse[l]);
+    if (p->qkv || p->table) rllc_qkv_gradient(e, ws, s, b, a->n[l], g);
+    if (!stop) norm_backward(e, ws, s, l, b->rows, a, g);
+}
+
 void rllc_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weights *w, const rllc_plan *plan,
                    const rllc_block *b, const rllc_activations *a, float *g) {
     const rllc_model_options *o = &e->model->options;
     const int64_t C = o->d_model;
-    const int lowest = plan->start; /* what the plan moves begins where the forward pass restarts */
+    const bool earlier = plan->path == RLLC_PATH_EARLIER;
+    /* what the plan moves begins where the forward pass restarts */
+    const int lowest = earlier ? plan->start + 1 : plan->start;
     if (lowest >= o->n_layers && !plan->ln_final) return;
     final_norm_backward(e, ws, w, plan, b->rows, a, g);
     for (int l = (int)o->n_layers - 1; l >= 0 && l >= lowest; l--) {
         const rllc_plan_layer *p = &plan->layers[l];
-        const bool through = p->ln || lowest < l;
-        const bool inward = through || p->qkv || p->table;
-        struct layer_pass s = {.w = &w->layers[l], .p = p, .ld = w->layers[l].n_heads * 3 * o->d_head};
+        const bool through = p->ln || plan->start < l;
+        rllc_layer_pass s = {.w = &w->layers[l], .p = p, .ld = w->layers[l].n_heads * 3 * o->d_head, .all = true};
         s.heads = through ? s.w->heads : p->heads;
-        s.n_heads = through ? s.w->n_heads : p->n_heads;
-        if (p->W_O) W_O_gradient(e, ws, p, b->rows, a->z[l], g);
-        if (p->b_O) e->k->column_sum(b->rows, C, ws->dx, C, g + p->at_b_O);
-        if (!inward) continue;
-        output_backward(e, ws, &s, b->rows);
-        attention_backward(e, ws, &s, b, a->qkv[l], a->z[l], a->lse[l]);
-        if (p->qkv || p->table) qkv_gradient(e, ws, &s, b, a->n[l], g);
-        if (through) norm_backward(e, ws, &s, l, b->rows, a, g);
+        s.n_heads = through ? s.w->n_heads : p->qkv || p->table ? p->n_heads : 0;
+        layer_backward(e, ws, &s, l, !through || (earlier && l == lowest), b, a, g);
     }
-    if (plan->W_E)
-        for (int64_t r = 0; r < b->rows; r++) e->k->add(C, ws->dx + r * C, g + plan->at_W_E + b->tokens[r] * C);
+    if (plan->W_E) e->k->scatter_rows(b->rows, C, ws->tokens, ws->dx, C, g + plan->at_W_E, C);
 }

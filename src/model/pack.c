@@ -5,6 +5,7 @@
 
 /** Where the slices of tensor `suffix` of a layer come from: the member's free vector, or the base. */
 struct slices {
+    const rllc_engine *e;
     const rllc_model *m;
     const float *base, *free;
     const rllc_plan *plan;
@@ -31,25 +32,25 @@ static const float *slice(const struct slices *s, const char *suffix, int layer,
 }
 
 /** qkv [C, n 3D] and bias [T, n 3D] of the listed heads.                                                    (E8) */
-static void pack_qkv(const struct slices *s, const rllc_kernels *k, int64_t t, int layer, const int *heads, int64_t n,
-                     const float *W_pos, float *qkv, float *bias) {
+static void pack_qkv(const struct slices *s, int layer, const int *heads, int64_t n, const float *W_pos, float *qkv,
+                     float *bias) {
     static const char *const weight[] = {"attn.W_Q", "attn.W_K", "attn.W_V"};
     static const char *const offset[] = {"attn.b_Q", "attn.b_K", "attn.b_V"};
-    const int64_t C = s->m->options.d_model, D = s->m->options.d_head, width = n * 3 * D;
+    const rllc_kernels *k = s->e->k;
+    const int64_t C = s->m->options.d_model, D = s->m->options.d_head, width = n * 3 * D, t = s->e->t;
     for (int64_t i = 0; i < n; i++)
-        for (int j = 0; j < 3; j++) {
-            const float *w = slice(s, weight[j], layer, heads[i]);
-            for (int64_t c = 0; c < C; c++)
-                memcpy(qkv + c * width + (3 * i + j) * D, w + c * D, (size_t)D * sizeof *w);
-        }
+        for (int j = 0; j < 3; j++)
+            k->copy_rows(C, D, slice(s, weight[j], layer, heads[i]), D, qkv + (3 * i + j) * D, width);
     k->gemm(false, false, t, width, C, 1.0F, W_pos, C, qkv, width, 0.0F, bias, width);
     for (int64_t i = 0; i < n; i++)
         for (int j = 0; j < 3; j++) {
             const float *b = slice(s, offset[j], layer, heads[i]);
             float *out = bias + (3 * i + j) * D;
-            if (j == 2) /* positions do not enter the values */
-                for (int64_t r = 0; r < t; r++) memset(out + r * width, 0, (size_t)D * sizeof *out);
-            k->add_rows(t, D, b, 0, out, width);
+            if (j < 2) {
+                k->add_rows(t, D, b, 0, out, width);
+            } else { /* positions do not enter the values */
+                k->copy_rows(t, D, b, 0, out, width);
+            }
         }
 }
 
@@ -73,36 +74,55 @@ static bool mixed_W_O(const rllc_model *m, const rllc_plan *plan, int64_t l) {
     return false;
 }
 
+static int64_t round_up(int64_t n) {
+    return (n + 15) / 16 * 16;
+}
+
+static bool is_entry(const rllc_plan *plan, int64_t l) {
+    return plan && plan->path != RLLC_PATH_PLAIN && l == plan->start;
+}
+
 int64_t rllc_pass_weights_size(const rllc_model *m, const rllc_plan *plan) {
     const rllc_model_options *o = &m->options;
     int64_t size = 0;
     for (int64_t l = 0; l < o->n_layers; l++) {
         if (plan && !layer_changes(plan, l)) continue;
         const int64_t width = packed_heads(m, plan, l) * 3 * o->d_head;
-        size += (o->d_model + o->n_ctx) * width;
-        if (mixed_W_O(m, plan, l)) size += o->n_heads * o->d_head * o->d_model;
+        size += round_up(o->d_model * width) + round_up(o->n_ctx * width);
+        if (is_entry(plan, l)) {
+            size += plan->rank * (o->d_model + plan->outputs) + 32;
+        } else if (mixed_W_O(m, plan, l)) {
+            size += round_up(o->n_heads * o->d_head * o->d_model);
+        }
     }
-    return size + 16;
+    return size;
 }
 
-static void pack_layer(rllc_layer_weights *w, const struct slices *s, const rllc_kernels *k, int64_t t, int layer,
-                       const int *all_heads, const float *W_pos, float **space) {
+int64_t rllc_member_space(const rllc_engine *e, const rllc_plan *plan) {
+    return rllc_pass_weights_size(e->model, plan) + (e->k->host_memory ? 0 : round_up(plan->component.size));
+}
+
+static float *take(float **space, int64_t n) {
+    float *part = *space;
+    *space += round_up(n);
+    return part;
+}
+
+static void pack_layer(rllc_layer_weights *w, const struct slices *s, int layer, const float *W_pos, float **space) {
     const rllc_model_options *o = &s->m->options;
     const int64_t C = o->d_model, D = o->d_head;
     w->n_heads = packed_heads(s->m, s->plan, layer);
-    w->heads = w->n_heads < o->n_heads ? s->plan->layers[layer].heads : all_heads;
+    w->heads = w->n_heads < o->n_heads ? s->plan->layers[layer].heads : s->e->all_heads;
     const int64_t width = w->n_heads * 3 * D;
-    float *qkv = *space, *bias = qkv + C * width;
-    *space = bias + o->n_ctx * width;
-    if (w->n_heads) pack_qkv(s, k, t, layer, w->heads, w->n_heads, W_pos, qkv, bias);
+    float *qkv = take(space, C * width), *bias = take(space, o->n_ctx * width);
+    if (w->n_heads) pack_qkv(s, layer, w->heads, w->n_heads, W_pos, qkv, bias);
     w->qkv = qkv;
     w->bias = bias;
     w->W_O = slice(s, "attn.W_O", layer, 0);
-    if (mixed_W_O(s->m, s->plan, layer)) {
-        float *all = *space;
-        *space += o->n_heads * D * C;
+    if (mixed_W_O(s->m, s->plan, layer) && !is_entry(s->plan, layer)) {
+        float *all = take(space, o->n_heads * D * C);
         for (int64_t h = 0; h < o->n_heads; h++)
-            memcpy(all + h * D * C, slice(s, "attn.W_O", layer, h), (size_t)(D * C) * sizeof *all);
+            s->e->k->copy_rows(D, C, slice(s, "attn.W_O", layer, h), C, all + h * D * C, C);
         w->W_O = all;
     }
     w->b_O = slice(s, "attn.b_O", layer, 0);
@@ -110,21 +130,72 @@ static void pack_layer(rllc_layer_weights *w, const struct slices *s, const rllc
     w->ln_b = slice(s, "ln1.b", layer, 0);
 }
 
-void rllc_pass_weights_pack(rllc_pass_weights *w, const rllc_model *m, const rllc_kernels *k, int64_t t,
-                            const int *all_heads, const float *base, const rllc_plan *plan, const float *free,
-                            const rllc_pass_weights *base_pass, float *space) {
-    const struct slices s = {m, base, free, plan};
+void rllc_entry_pack(rllc_entry_weights *w, const rllc_engine *e, const float *base, const rllc_plan *plan,
+                     const float *free, float *space) {
+    const struct slices s = {e, e->model, base, free, free ? plan : NULL};
+    const int64_t C = e->model->options.d_model, D = e->model->options.d_head;
+    const rllc_plan_layer *p = &plan->layers[plan->start];
+    float *W_O = take(&space, plan->rank * C), *b = take(&space, plan->rank * plan->outputs);
+    for (int64_t i = 0; i < p->n_heads; i++)
+        e->k->copy_rows(D, C, slice(&s, "attn.W_O", plan->start, p->heads[i]), C, W_O + i * D * C, C);
+    e->k->gemm(false, false, plan->rank, plan->outputs, C, 1.0F, W_O, C, e->folds[plan->start + 1].W, plan->outputs,
+               0.0F, b, plan->outputs);
+    *w = (rllc_entry_weights){W_O, b};
+}
+
+void rllc_pass_weights_pack(rllc_pass_weights *w, const rllc_engine *e, const float *base, const rllc_plan *plan,
+                            const float *free, const rllc_pass_weights *base_pass, float *space) {
+    const struct slices s = {e, e->model, base, free, plan};
     w->W_E = slice(&s, "embed.W_E", -1, 0);
     w->W_pos = slice(&s, "pos_embed.W_pos", -1, 0);
     w->lnf_w = slice(&s, "ln_final.w", -1, 0);
     w->lnf_b = slice(&s, "ln_final.b", -1, 0);
     w->W_U = slice(&s, "unembed.W_U", -1, 0);
     w->b_U = slice(&s, "unembed.b_U", -1, 0);
-    for (int l = 0; l < m->options.n_layers; l++) {
+    for (int l = 0; l < e->model->options.n_layers; l++) {
         if (plan && !layer_changes(plan, l)) {
             w->layers[l] = base_pass->layers[l];
         } else {
-            pack_layer(&w->layers[l], &s, k, t, l, all_heads, w->W_pos, &space);
+            pack_layer(&w->layers[l], &s, l, w->W_pos, &space);
         }
     }
+    if (plan && plan->path != RLLC_PATH_PLAIN) rllc_entry_pack(&w->entry, e, base, plan, free, space);
+}
+
+/* ---- folds ----------------------------------------------------------------------------------------------------- */
+
+static void fold_shape(const rllc_model_options *o, int64_t l, int64_t *outputs, int64_t *rows) {
+    *outputs = l == o->n_layers ? o->d_vocab : 3 * o->n_heads * o->d_head;
+    *rows = l == o->n_layers ? 1 : o->n_ctx;
+}
+
+int64_t rllc_fold_size(const rllc_model *m, int64_t l) {
+    int64_t outputs, rows;
+    fold_shape(&m->options, l, &outputs, &rows);
+    return round_up(m->options.d_model * outputs) + round_up(rows * outputs) + outputs;
+}
+
+void rllc_fold_pack(const rllc_engine *e, int64_t l, rllc_fold *f) {
+    const rllc_model_options *o = &e->model->options;
+    const rllc_pass_weights *w = &e->base;
+    const rllc_kernels *k = e->k;
+    const bool final = l == o->n_layers;
+    const float *map = final ? w->W_U : w->layers[l].qkv, *added = final ? w->b_U : w->layers[l].bias;
+    const float *gain = final ? w->lnf_w : w->layers[l].ln_w, *offset = final ? w->lnf_b : w->layers[l].ln_b;
+    int64_t n, rows;
+    fold_shape(o, l, &n, &rows);
+    if (!final) rows = e->t;
+    f->W = map;
+    f->c = added;
+    if (!gain) return;
+    float *space = f->space, *W = take(&space, o->d_model * n), *c = take(&space, rows * n), *row = take(&space, n);
+    k->scale_rows(o->d_model, n, gain, map, n, W, n);
+    k->zero(n, row);
+    k->column_sum(o->d_model, n, W, n, row);
+    k->add_scaled_rows(o->d_model, n, e->minus_mean, row, 0, W, n); /* every column loses its mean */
+    k->gemm(false, false, 1, n, o->d_model, 1.0F, offset, o->d_model, map, n, 0.0F, row, n);
+    k->copy_rows(rows, n, added, n, c, n);
+    k->add_rows(rows, n, row, 0, c, n);
+    f->W = W;
+    f->c = c;
 }

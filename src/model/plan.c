@@ -19,8 +19,9 @@ static rllc_status find_slice(const rllc_component *c, const rllc_parameter *p, 
     *at = free_position(c, first);
     const int64_t last = free_position(c, first + n - 1);
     if ((*at < 0) != (last < 0) || (*at >= 0 && last != *at + n - 1))
-        return rllc_fail(RLLC_EUNSUPPORTED, "component '%s' moves only a part of tensor %s: whole tensors or whole heads",
-                         c->name, p->name);
+        return rllc_fail(RLLC_EUNSUPPORTED,
+                         "component '%s' moves only a part of tensor %s: whole tensors or whole heads", c->name,
+                         p->name);
     return RLLC_OK;
 }
 
@@ -97,6 +98,7 @@ static void lay_out_gradient(rllc_plan *plan, const rllc_model_options *o) {
         p->at_W_O = take(&size, p->W_O, p->n_heads * o->d_head * C);
         p->at_b_O = take(&size, p->b_O, C);
     }
+    plan->at_m = take(&size, plan->path != RLLC_PATH_PLAIN, plan->outputs * plan->rank);
     plan->gradient_size = size;
 }
 
@@ -114,7 +116,25 @@ static void find_start(rllc_plan *plan, const rllc_model_options *o) {
     }
 }
 
-rllc_status rllc_plan_init(rllc_plan *plan, const rllc_model *m, const rllc_component *c) {
+/**
+ * The path of a member, decided here alone. Low rank: whole heads of one layer move and nothing else, and three
+ * products of depth `rank` (outputs, back to z, and their sum over tokens) are less work than two of depth C.
+ */
+static void find_path(rllc_plan *plan, const rllc_model_options *o) {
+    const int64_t L = o->n_layers;
+    if (plan->start < 0 || plan->start >= L || !plan->partial_start || plan->ln_final || plan->unembed) return;
+    const rllc_plan_layer *p = &plan->layers[plan->start];
+    if (p->b_O || p->n_heads == 0 || 3 * p->n_heads * o->d_head >= 2 * o->d_model) return;
+    for (int64_t l = plan->start + 1; l < L; l++) {
+        const rllc_plan_layer *above = &plan->layers[l];
+        if (above->ln || above->b_O || above->n_heads) return;
+    }
+    plan->path = plan->start == L - 1 ? RLLC_PATH_LAST : RLLC_PATH_EARLIER;
+    plan->rank = p->n_heads * o->d_head;
+    plan->outputs = plan->path == RLLC_PATH_LAST ? o->d_vocab : 3 * o->n_heads * o->d_head;
+}
+
+rllc_status rllc_plan_init(rllc_plan *plan, const rllc_model *m, const rllc_component *c, bool plain) {
     const rllc_model_options *o = &m->options;
     const int64_t H = o->n_heads, L = o->n_layers;
     rllc_status status = RLLC_OK;
@@ -135,8 +155,9 @@ rllc_status rllc_plan_init(rllc_plan *plan, const rllc_model *m, const rllc_comp
         for (int h = 0; h < H; h++)
             if (head_moves[l * H + h] || plan->W_pos) p->heads[p->n_heads++] = h;
     }
-    lay_out_gradient(plan, o);
     find_start(plan, o);
+    if (!plain) find_path(plan, o);
+    lay_out_gradient(plan, o);
 done:
     rllc_free(head_moves);
     if (status != RLLC_OK) rllc_plan_release(plan);
@@ -154,4 +175,10 @@ void rllc_plan_release(rllc_plan *plan) {
 bool rllc_plan_fits(const rllc_plan *plan, const rllc_component *c) {
     return plan->component.n_ranges == c->n_ranges &&
            memcmp(plan->component.ranges, c->ranges, (size_t)c->n_ranges * sizeof *c->ranges) == 0;
+}
+
+bool rllc_plan_related(const rllc_plan *a, const rllc_plan *b) {
+    if (a->path == RLLC_PATH_PLAIN || a->path != b->path || a->start != b->start || a->rank != b->rank) return false;
+    const rllc_plan_layer *p = &a->layers[a->start], *q = &b->layers[b->start];
+    return memcmp(p->heads, q->heads, (size_t)p->n_heads * sizeof *p->heads) == 0;
 }

@@ -42,6 +42,7 @@ rllc_status rllc_sampling_cost(const rllc_sampling_job *job, double *member_step
     for (int64_t i = 0; i < n; i++) {
         RLLC_TRY(rllc_component_parse(&components[i], job->model, names[i]));
         *flops += (steps * (double)chains + products) * batch * rllc_component_flops(job->model, &components[i]);
+        *flops += (steps * (double)streams + products) * batch * rllc_family_flops(job->model, &components[i]);
         size += components[i].size;
         for (int64_t k = 0; k < chains; k++) members[i * chains + k] = &components[i];
     }
