@@ -45,8 +45,7 @@ demo: build
 
 bench: build
 	@cmake --build build --target bench_kernels
-	@build/rllc bench
-	@build/bench_kernels
+	@sh bench/run.sh build
 
 docs: build
 	@cmake --build build --target docs

@@ -17,11 +17,7 @@
 #ifdef RLLC_BENCH_OPENBLAS
 #include <cblas.h>
 #endif
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
-#include "rllc/kernels.h"
+#include "kernels/peak.h"
 
 enum { MAX_ROUNDS = 1000 };
 
@@ -38,47 +34,11 @@ static double now(void) {
 
 /* ---- peak ------------------------------------------------------------------------------------------------ */
 
-/* Twelve chains of fused multiply-adds: more than latency times width of any core, and no more than fit registers. */
-#define PEAK_LOOP(VECTOR, SET, FMA, LANES)                                                    \
-    VECTOR sum[12], x = SET(0.999f), y = SET(1e-3f);                                          \
-    for (int i = 0; i < 12; i++) sum[i] = SET((float)i);                                      \
-    for (int64_t n = 0; n < times; n++) {                                                     \
-        _Pragma("GCC unroll 12") for (int i = 0; i < 12; i++) sum[i] = FMA(sum[i], x, y);     \
-    }                                                                                         \
-    for (int i = 1; i < 12; i++) sum[0] = FMA(sum[i], x, sum[0]);                             \
-    memcpy(sink, &sum[0], sizeof sum[0]);                                                     \
-    return 2.0 * 12 * LANES * (double)times
-
-#if defined(__x86_64__)
-__attribute__((target("avx512f"))) static double peak_avx512(int64_t times, void *sink) {
-    PEAK_LOOP(__m512, _mm512_set1_ps, _mm512_fmadd_ps, 16);
-}
-
-__attribute__((target("avx2,fma"))) static double peak_avx2(int64_t times, void *sink) {
-    PEAK_LOOP(__m256, _mm256_set1_ps, _mm256_fmadd_ps, 8);
-}
-#endif
-
-typedef float four __attribute__((vector_size(16)));
-static four four_of(float x) { return x - (four){0}; }
-static four multiply_add(four a, four b, four c) { return a * b + c; }
-
-static double peak_generic(int64_t times, void *sink) {
-    PEAK_LOOP(four, four_of, multiply_add, 4);
-}
-
 /* GFLOP/s of the instruction set of this table: the best measured so far. */
 static double measure_peak(const rllc_kernels *k) {
     static double best;
-    double (*loop)(int64_t, void *) = peak_generic, sink[8];
-#if defined(__x86_64__)
-    if (strcmp(k->name, "cpu-avx2") == 0) loop = peak_avx2;
-    if (strcmp(k->name, "cpu-avx512") == 0) loop = peak_avx512;
-#else
-    (void)k;
-#endif
     for (int i = 0; i < 5; i++) {
-        double start = now(), flops = loop(200000, sink);
+        double start = now(), flops = rllc_fma_loop(k, 200000);
         best = fmax(best, flops / (now() - start) * 1e-9);
     }
     return best;
@@ -92,7 +52,7 @@ typedef struct bench {
     bool ta, tb;
     int64_t m, n, k;           /* m x n x k; or rows x columns; or T x D */
     double flops, elements;    /* per run: flops, or if 0, elements */
-    float *a, *b, *c, *d, *out;
+    float *a, *b, *c, *d, *lse, *out;
     int64_t out_n;
     int32_t *targets;
     void (*run)(const rllc_kernels *k, struct bench *x);
@@ -128,7 +88,7 @@ static void run_attention_backward(const rllc_kernels *k, bench *x) {
 }
 
 static void run_cross_entropy(const rllc_kernels *k, bench *x) {
-    k->cross_entropy(x->m, x->n, x->out, x->n, x->targets, 1.0 / (double)x->m, x->d);
+    k->cross_entropy(x->m, x->n, x->out, x->n, x->targets, 1.0 / (double)x->m, x->d, NULL);
 }
 
 static void run_layer_norm_forward(const rllc_kernels *k, bench *x) {
@@ -161,6 +121,20 @@ static void run_normals(const rllc_kernels *k, bench *x) {
 
 static void run_sum_squares(const rllc_kernels *k, bench *x) {
     x->out[0] = (float)k->sum_squares(x->n, x->a);
+}
+
+/*
+ * a: frozen logits [rows, v]; b: y [rows, n]; c: how y reaches the logits [n, v], then c [v]; lse: [rows], then the
+ * factors of the rows of a. out: loss [rows], g [rows], dy [rows, n], m [v, n], which every run adds to.
+ */
+static void run_low_rank(const rllc_kernels *k, bench *x) {
+    const int64_t rows = x->m, v = x->n, n = x->k;
+    float *const loss = x->out, *const dy = loss + 2 * rows;
+    const rllc_low_rank low = {.rows = rows, .v = v, .n = n, .a = x->a, .lda = v, .a_scale = x->lse + rows, .y = x->b,
+                               .ldy = n, .b = x->c, .ldb = v, .c = x->c + n * v, .lse = x->lse, .targets = x->targets,
+                               .gradient_scale = 1, .loss = loss, .dy = dy, .lddy = n, .g = loss + rows,
+                               .m = dy + rows * n, .scratch = x->d};
+    k->low_rank_loss(&low);
 }
 
 /* ---- check and time -------------------------------------------------------------------------------------- */
@@ -199,7 +173,7 @@ static double error_of(const rllc_kernels *k, bench *x) {
 }
 
 typedef struct timing {
-    double median, best; /* seconds of one run */
+    double median, best, worst; /* seconds of one run */
 } timing;
 
 static int ascending(const void *a, const void *b) {
@@ -217,7 +191,7 @@ static timing time_runs(const rllc_kernels *k, bench *x, void (*run)(const rllc_
         seconds[r] = (now() - start) / (double)times;
     }
     qsort(seconds, (size_t)rounds, sizeof *seconds, ascending);
-    return (timing){seconds[rounds / 2], seconds[0]};
+    return (timing){seconds[rounds / 2], seconds[0], seconds[rounds - 1]};
 }
 
 #ifdef RLLC_BENCH_OPENBLAS
@@ -230,6 +204,13 @@ static void run_openblas(const rllc_kernels *k, bench *x) {
 #endif
 
 static bool failed;
+
+/* A row as `rllc bench --tsv` writes them. */
+static void tsv_row(const char *name, const char *shape, const char *quantity, const char *unit, double median,
+                    double low, double high) {
+    fprintf(tsv, "kernel\t%s %s\t%s\t%s\t", name, shape, quantity, unit);
+    fprintf(tsv, "%.6g\t%.6g\t%.6g\t%d\n", median, low, high, rounds);
+}
 
 static void report(const rllc_kernels *k, bench *x) {
     char shape[64], other[32] = "", share[32] = "";
@@ -252,8 +233,13 @@ static void report(const rllc_kernels *k, bench *x) {
            x->flops > 0 ? "GF/s" : "Ge/s", share, other, error, bad ? " WRONG" : "");
     fflush(stdout);
     if (tsv == NULL) return;
-    fprintf(tsv, "%s\t%s\t%s\t%.4g\t%.4g\t", k->name, x->name, shape, x->flops, x->elements);
-    fprintf(tsv, "%.6g\t%.6g\t%.5g\t%.5g\t%.3g\n", t.median, t.best, peak, blas, error);
+    const char *unit = x->flops > 0 ? "GFLOP/s" : "Gelements/s";
+    tsv_row(x->name, shape, "time", "us", t.median * 1e6, t.best * 1e6, t.worst * 1e6);
+    tsv_row(x->name, shape, "rate", unit, rate, work / t.worst * 1e-9, work / t.best * 1e-9);
+    if (x->flops > 0)
+        tsv_row(x->name, shape, "share of peak", "1", rate / peak, work / t.worst * 1e-9 / peak, work / t.best * 1e-9 / peak);
+    if (blas > 0) tsv_row(x->name, shape, "OpenBLAS", "GFLOP/s", blas, blas, blas);
+    tsv_row(x->name, shape, "error", "1", error, error, error);
 }
 
 /* ---- the table ------------------------------------------------------------------------------------------- */
@@ -298,8 +284,8 @@ static void gemm_rows(const rllc_kernels *k) {
 
 /* Useful flops: 2 D a product and pair of query and visible key; two products forward, five backward. */
 static void attention_rows(const rllc_kernels *k) {
-    static const int64_t shapes[][2] = {{1024, 32}, {64, 16}, {1024, 64}, {256, 8}};
-    for (int i = 0; i < 4; i++) {
+    static const int64_t shapes[][2] = {{1024, 32}, {64, 16}, {1024, 64}, {256, 8}, {256, 16}, {256, 32}};
+    for (int i = 0; i < 6; i++) {
         const int64_t t = shapes[i][0], d = shapes[i][1];
         const double pairs = 0.5 * (double)t * (double)(t + 1);
         int64_t scratch = k->attention_scratch(t, d), of_ref = rllc_kernels_ref.attention_scratch(t, d);
@@ -323,6 +309,43 @@ static void attention_rows(const rllc_kernels *k) {
         report(k, &y);
         float *const all[] = {x.a, x.b, x.d, x.out, y.out};
         for (int j = 0; j < 5; j++) rllc_free(all[j]);
+    }
+}
+
+/* Around the frozen logits, as a chain starts: lse = log sum exp(a_scale a + c). */
+static void low_rank_lse(const bench *x) {
+    for (int64_t r = 0; r < x->m; r++) {
+        double sum = 0;
+        x->lse[x->m + r] = 1 + 0.1f * x->lse[x->m + r];
+        for (int64_t j = 0; j < x->n; j++)
+            sum += exp((double)(x->lse[x->m + r] * x->a[r * x->n + j] + x->c[x->k * x->n + j]));
+        x->lse[r] = (float)log(sum);
+        x->targets[r] = (int32_t)(r * 7 % x->n);
+    }
+}
+
+/* Three products: the logits, dy, m. */
+static void low_rank_rows(const rllc_kernels *k) {
+    static const int64_t shapes[][3] = {{128, 5000, 32}, {128, 512, 16}, {128, 5000, 96}};
+    for (int i = 0; i < 3; i++) {
+        const int64_t rows = shapes[i][0], v = shapes[i][1], n = shapes[i][2];
+        const int64_t scratch = k->low_rank_scratch(rows, v, n);
+        const int64_t of_ref = rllc_kernels_ref.low_rank_scratch(rows, v, n);
+        int32_t targets[128];
+        bench x = {.name = "low-rank loss", .m = rows, .n = v, .k = n, .run = run_low_rank, .tolerance = 2e-6,
+                   .flops = 6.0 * (double)rows * (double)v * (double)n, .targets = targets};
+        x.a = numbers(rows * v, 1);
+        x.b = numbers(rows * n, 2);
+        x.c = numbers((n + 1) * v, 3);
+        x.d = numbers(scratch > of_ref ? scratch : of_ref, 4);
+        x.lse = numbers(2 * rows, 5);
+        for (int64_t j = 0; j < rows * n; j++) x.b[j] /= sqrtf((float)n);
+        low_rank_lse(&x);
+        x.out_n = 2 * rows + rows * n + v * n;
+        x.out = numbers(x.out_n, 6);
+        report(k, &x);
+        float *const all[] = {x.a, x.b, x.c, x.d, x.lse, x.out};
+        for (int j = 0; j < 6; j++) rllc_free(all[j]);
     }
 }
 
@@ -414,13 +437,18 @@ int main(int argc, char **argv) {
         return 1;
     }
     if (tsv != NULL) {
-        fputs("table\tkernel\tshape\tflops\telements\tmedian_s\tbest_s\tpeak_gflops\topenblas_gflops\terror\n", tsv);
+        char date[32];
+        const time_t t = time(NULL);
+        strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&t));
+        fprintf(tsv, "# rllc bench: %s %s 1 threads %s\n", RLLC_VERSION, k->name, date);
+        fputs("section\tcase\tquantity\tunit\tmedian\tlow\thigh\trounds\n", tsv);
     }
     printf("%s, one thread, peak %.0f GFLOP/s\n", k->name, measure_peak(k));
     printf("%-20s %-18s %10s %10s %13s %5s %8s  %s\n", "kernel", "shape", "median us", "best us", "rate", "peak",
            "OpenBLAS", "error");
     gemm_rows(k);
     attention_rows(k);
+    low_rank_rows(k);
     row_rows(k);
     vector_rows(k);
     if (tsv != NULL && fclose(tsv) != 0) perror(path);

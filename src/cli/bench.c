@@ -1,214 +1,216 @@
-/* rllc bench: what this machine can do: matrix products, training steps, sampling steps, and the paper's run. */
+/* rllc bench: what this machine can do: peak, matrix products, every kind of pass, whole presets, and how cost scales.
+ */
 #include <string.h>
 
-#include "cli/rates.h"
+#include "cli/bench.h"
 #include "cli/config.h"
 #include "cli/frame.h"
 
-typedef struct bench_options {
-    const char *presets;
-    double seconds;
-} bench_options;
-
 static const rllc_option options[] = {
-    RLLC_OPTION(bench_options, presets, RLLC_TEXT, "demo,paper", RLLC_UNBOUNDED, NULL, "", "whose models are timed"),
-    RLLC_OPTION(bench_options, seconds, RLLC_REAL, "2", 0.01, 600, NULL, "s", "for each timing"),
+    RLLC_OPTION(rllc_bench_options, presets, RLLC_TEXT, "demo,paper", RLLC_UNBOUNDED, NULL, "",
+                "whose models are timed"),
+    RLLC_OPTION(rllc_bench_options, seconds, RLLC_REAL, "0.4", 0.001, 600, NULL, "s",
+                "of each round, at least; batches shrink until a call takes no longer"),
+    RLLC_OPTION(rllc_bench_options, rounds, RLLC_INTEGER, "5", 1, 1000, NULL, "",
+                "of each timing: their median is reported, with the lowest and the highest"),
+    RLLC_OPTION(rllc_bench_options, profile, RLLC_BOOLEAN, "false", RLLC_UNBOUNDED, NULL, "",
+                "also print each kernel's share of the time (files and --json always have it)"),
+    RLLC_OPTION(rllc_bench_options, plain, RLLC_BOOLEAN, "false", RLLC_UNBOUNDED, NULL, "",
+                "members on the plain path, to see what the low-rank ones save"),
+    RLLC_OPTION(rllc_bench_options, scaling, RLLC_BOOLEAN, "false", RLLC_UNBOUNDED, NULL, "",
+                "instead of presets: cost per unit as the size of each thing varies"),
+    RLLC_OPTION(rllc_bench_options, axes, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "",
+                "with --scaling: which of batch, context, vocabulary, layers, members, threads (all unless given)"),
+    RLLC_OPTION(rllc_bench_options, figure, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
+                "with --scaling: also draw it, as SVG"),
+    RLLC_OPTION(rllc_bench_options, tsv, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
+                "also write every number: section, case, quantity, unit, median, low, high, rounds"),
 };
 static const rllc_option_table table = {"bench", "what is timed, how long", options,
                                         sizeof options / sizeof options[0]};
 static const rllc_option_table *const tables[] = {&table, NULL};
 
-enum { MOST_PRESETS = 8 };
+/* ---- timing ---------------------------------------------------------------------------------------------- */
 
-/* One preset's rates, and how long its run would take. */
-typedef struct bench_row {
-    const char *preset;
-    int64_t n_ctx;
-    rllc_rate training, sampling;
-    double training_seconds, sampling_seconds; /* of the whole preset */
-    double memory;                             /* of a training step on the timed batch, bytes */
-} bench_row;
-
-typedef struct bench {
-    int threads;
-    double gemm_one, gemm_all; /* FLOP/s */
-    bench_row rows[MOST_PRESETS];
-    int n;
-} bench;
-
-/* ---- measuring ------------------------------------------------------------------------------------------- */
-
-static rllc_status training_memory(const rllc_model *m, int64_t rows, int threads, double *out) {
-    rllc_component full = {0};
-    const rllc_component *const members[1] = {&full};
-    rllc_status status = rllc_component_parse(&full, m, "full");
-    if (status == RLLC_OK) {
-        *out = (double)rllc_engine_bytes(m, rows, threads, members, 1) + 4.0 * sizeof(float) * (double)m->size;
+rllc_status rllc_bench_time(const rllc_bench *b, rllc_bench_pass *passes, int64_t n, bool processor,
+                            rllc_spread *each) {
+    rllc_status status = RLLC_OK;
+    const int64_t rounds = b->options.rounds;
+    double *values = NULL;
+    RLLC_TRY(rllc_alloc(&values, n * rounds, sizeof *values));
+    for (int64_t r = 0; r < rounds; r++) {
+        if (rllc_should_stop(b->monitor)) RLLC_TRY(rllc_fail(RLLC_ESTOPPED, "the benchmark was stopped"));
+        for (int64_t i = 0; i < n; i++)
+            RLLC_TRY(rllc_bench_pass_time(&passes[i], b->options.seconds, processor, &values[i * rounds + r]));
     }
-    rllc_component_release(&full);
-    return status;
-}
-
-static rllc_status whole_run(const rllc_run_config *c, const rllc_model *m, int threads, bench_row *row) {
-    rllc_status status = RLLC_OK;
-    double steps, tokens, flops, memory, disk;
-    int64_t *grid = NULL, n = 0, corpora = 1;
-    const rllc_sampling_job job = {.model = m, .sampler = c->sampler, .options = c->sampling, .n_threads = threads};
-    RLLC_TRY(rllc_grid_parse(c->sampling_checkpoints, &grid, &n));
-    RLLC_TRY(rllc_sampling_cost(&job, &steps, &tokens, &flops, &memory, &disk));
-    for (const char *p = c->sampling_corpora; *p; p++) corpora += *p == ',';
-    row->training_seconds =
-        (double)(c->n_seeds * c->training.steps * c->training.batch_size * m->options.n_ctx) / row->training.tokens;
-    row->sampling_seconds = (double)(c->n_seeds * n * corpora) * tokens / row->sampling.tokens;
+    for (int64_t i = 0; i < n; i++) each[i] = rllc_spread_of(values + i * rounds, rounds);
 done:
-    rllc_free(grid);
+    rllc_free(values);
     return status;
 }
 
-static rllc_status measure_preset(const char *name, int threads, double seconds, bench_row *row) {
-    rllc_status status = RLLC_OK;
-    rllc_run_config c = {0};
-    rllc_model m = {0};
-    RLLC_TRY(rllc_run_config_read(&c, name, NULL, NULL, 0));
-    c.model.d_vocab = c.tokenizer.vocab_size;
-    row->preset = name;
-    row->n_ctx = c.model.n_ctx;
-    RLLC_TRY(rllc_model_init(&m, &c.model));
-    RLLC_TRY(rllc_measure_training(&c.model, c.training.batch_size, threads, seconds, &row->training));
-    RLLC_TRY(rllc_measure_sampling(&c.model, &c.sampling, &c.sampler, threads, seconds, &row->sampling));
-    RLLC_TRY(training_memory(&m, row->training.rows, threads, &row->memory));
-    RLLC_TRY(whole_run(&c, &m, threads, row));
-done:
-    rllc_model_release(&m);
-    rllc_run_config_release(&c);
-    return status;
-}
-
-static rllc_status measure(const bench_options *o, const rllc_monitor *monitor, bench *b) {
-    rllc_status status = RLLC_OK;
-    RLLC_TRY(rllc_measure_gemm(1, o->seconds, &b->gemm_one));
-    RLLC_TRY(rllc_measure_gemm(b->threads, o->seconds, &b->gemm_all));
-    for (const char *p = o->presets; *p && b->n < MOST_PRESETS;) {
-        size_t n = strcspn(p, ", ");
-        const char *name = rllc_intern_printf("%.*s", (int)n, p);
-        rllc_report_message(monitor, "timing preset %s", name);
-        RLLC_TRY(measure_preset(name, b->threads, o->seconds, &b->rows[b->n++]));
-        p += n + strspn(p + n, ", ");
-    }
-done:
-    return status;
-}
-
-/* ---- printing -------------------------------------------------------------------------------------------- */
-
-static const char *duration(double seconds) {
+const char *rllc_bench_duration(double seconds) {
     rllc_string text = {0};
     const char *out = rllc_duration_add(&text, seconds) == RLLC_OK ? rllc_intern(rllc_string_text(&text)) : "?";
     rllc_string_release(&text);
     return out;
 }
 
-static void print_row(const bench *b, const bench_row *r, const char *pass, const rllc_rate *rate) {
-    printf("%-7s %-9s %4lld x %-5lld %11.0f %10.1f  %5.0f%%\n", r->preset, pass, (long long)rate->rows,
-           (long long)r->n_ctx, rate->tokens, rate->flops / 1e9, 100 * rate->flops / b->gemm_all);
-}
+/* ---- the machine ----------------------------------------------------------------------------------------- */
 
-static void print_text(const bench *b) {
-    printf("kernels %s: matrix product %.1f GFLOP/s on one thread, %.1f on %d\n\n", rllc_kernels_get()->name,
-           b->gemm_one / 1e9, b->gemm_all / 1e9, b->threads);
-    printf("preset  pass      batch           tokens/s    GFLOP/s  of product\n");
-    for (int i = 0; i < b->n; i++) {
-        print_row(b, &b->rows[i], "training", &b->rows[i].training);
-        print_row(b, &b->rows[i], "sampling", &b->rows[i].sampling);
-    }
-    printf("\nSampling counts the tokens of every component and chain.\n");
-    for (int i = 0; i < b->n; i++) {
-        printf("Preset %s would take %s to train and %s to sample here", b->rows[i].preset,
-               duration(b->rows[i].training_seconds), duration(b->rows[i].sampling_seconds));
-        printf("; a training step of %lld x %lld holds %.0f MB.\n", (long long)b->rows[i].training.rows,
-               (long long)b->rows[i].n_ctx, b->rows[i].memory / 1e6);
-    }
-}
+typedef struct speed {
+    rllc_spread peak, product, had;
+} speed;
 
-static rllc_status rate_json(const bench *b, const rllc_rate *rate, rllc_json **out) {
+/* Peak and product alternate, so that their ratio is one of the same minutes. */
+static rllc_status measure_threads(const rllc_bench *b, int n_threads, speed *out) {
     rllc_status status = RLLC_OK;
-    rllc_json *j = rllc_json_object();
-    *out = NULL;
-    RLLC_TRY(rllc_json_set(j, "rows", rllc_json_integer(rate->rows)));
-    RLLC_TRY(rllc_json_set(j, "tokens_per_second", rllc_json_real(rate->tokens)));
-    RLLC_TRY(rllc_json_set(j, "flops_per_second", rllc_json_real(rate->flops)));
-    RLLC_TRY(rllc_json_set(j, "share_of_product", rllc_json_real(rate->flops / b->gemm_all)));
-    *out = j;
-    j = NULL;
+    const int64_t rounds = b->options.rounds;
+    double *values = NULL;
+    RLLC_TRY(rllc_alloc(&values, 3 * rounds, sizeof *values));
+    for (int64_t r = 0; r < rounds; r++) {
+        RLLC_TRY(rllc_measure_peak(n_threads, b->options.seconds, &values[r], &values[2 * rounds + r]));
+        RLLC_TRY(rllc_measure_gemm(n_threads, b->options.seconds, &values[rounds + r]));
+    }
+    *out = (speed){rllc_spread_of(values, rounds), rllc_spread_of(values + rounds, rounds),
+                   rllc_spread_of(values + 2 * rounds, rounds)};
 done:
-    rllc_json_free(j);
+    rllc_free(values);
     return status;
 }
 
-static rllc_status row_json(const bench *b, const bench_row *r, rllc_json **out) {
+static rllc_status measure_one_or_all(rllc_bench *b, int n) {
     rllc_status status = RLLC_OK;
-    rllc_json *j = rllc_json_object(), *rate = NULL;
-    *out = NULL;
-    RLLC_TRY(rllc_json_set(j, "preset", rllc_json_string(r->preset)));
-    RLLC_TRY(rate_json(b, &r->training, &rate));
-    RLLC_TRY(rllc_json_set(j, "training", rate));
-    RLLC_TRY(rate_json(b, &r->sampling, &rate));
-    RLLC_TRY(rllc_json_set(j, "sampling", rate));
-    RLLC_TRY(rllc_json_set(j, "training_seconds", rllc_json_real(r->training_seconds)));
-    RLLC_TRY(rllc_json_set(j, "sampling_seconds", rllc_json_real(r->sampling_seconds)));
-    RLLC_TRY(rllc_json_set(j, "training_memory_bytes", rllc_json_real(r->memory)));
-    *out = j;
-    j = NULL;
+    const char *what = rllc_intern_printf("%d %s", n, n == 1 ? "thread" : "threads");
+    speed s;
+    RLLC_TRY(measure_threads(b, n, &s));
+    RLLC_TRY(rllc_bench_add(&b->table, "machine", what, "FMA peak", "GFLOP/s", rllc_spread_scale(s.peak, 1e-9)));
+    RLLC_TRY(
+        rllc_bench_add(&b->table, "machine", what, "matrix product", "GFLOP/s", rllc_spread_scale(s.product, 1e-9)));
+    RLLC_TRY(rllc_bench_add(&b->table, "machine", what, "share of the cores had", "1", s.had));
+    if (n == 1) b->peak_one = s.peak.high;
+    b->peak = s.peak.high;
+    b->product = s.product.median;
+    if (s.had.median < 0.95)
+        rllc_report_message(
+            b->monitor, "other work runs here: %s had %.0f%% of their cores; passes, timed on the wall, come out slow",
+            what, 100 * s.had.median);
+    if (!b->text) goto done;
+    printf("%-12s %10.1f %10.1f %10.1f %7.0f%% %15.0f .. %-6.0f %7.0f%%\n", what, s.peak.median / 1e9,
+           s.peak.high / 1e9, s.product.median / 1e9, 100 * s.product.median / s.peak.high, s.product.low / 1e9,
+           s.product.high / 1e9, 100 * s.had.median);
 done:
-    rllc_json_free(j);
     return status;
 }
 
-static rllc_status print_json(const bench *b) {
+static rllc_status measure_update(rllc_bench *b) {
     rllc_status status = RLLC_OK;
-    rllc_json *j = rllc_json_object(), *rows = rllc_json_array(), *row = NULL;
-    for (int i = 0; i < b->n; i++) {
-        RLLC_TRY(row_json(b, &b->rows[i], &row));
-        RLLC_TRY(rllc_json_append(rows, row));
-    }
-    RLLC_TRY(rllc_json_set(j, "kernels", rllc_json_string(rllc_kernels_get()->name)));
-    RLLC_TRY(rllc_json_set(j, "threads", rllc_json_integer(b->threads)));
-    RLLC_TRY(rllc_json_set(j, "product_flops_one_thread", rllc_json_real(b->gemm_one)));
-    RLLC_TRY(rllc_json_set(j, "product_flops", rllc_json_real(b->gemm_all)));
-    RLLC_TRY(rllc_json_set(j, "peak_memory_bytes", rllc_json_integer((int64_t)rllc_peak_memory())));
-    status = rllc_json_set(j, "presets", rows);
-    rows = NULL;
-    RLLC_TRY(status);
-    return rllc_cli_print_json("bench", j);
+    double *values = NULL;
+    RLLC_TRY(rllc_alloc(&values, b->options.rounds, sizeof *values));
+    for (int64_t r = 0; r < b->options.rounds; r++) values[r] = rllc_measure_sgld(b->options.seconds / 10);
+    const rllc_spread each = rllc_spread_of(values, b->options.rounds);
+    b->sgld = each.median;
+    RLLC_TRY(rllc_bench_add(&b->table, "machine", "1 thread", "SGLD step with noise", "ns/coordinate",
+                            rllc_spread_scale(each, 1e9)));
+    if (b->text) printf("An SGLD step with its noise takes %.2f ns a coordinate on one thread.\n", b->sgld * 1e9);
 done:
-    rllc_json_free(rows);
-    rllc_json_free(j);
+    rllc_free(values);
+    return status;
+}
+
+rllc_status rllc_bench_machine(rllc_bench *b) {
+    rllc_status status = RLLC_OK;
+    if (b->text)
+        printf("Kernels %s, GFLOP/s, each thread in its processor time\n%-12s %10s %10s %10s %8s %25s %8s\n",
+               rllc_kernels_get()->name, "", "FMA peak", "its best", "product", "of best", "lowest .. highest",
+               "cores had");
+    RLLC_TRY(measure_one_or_all(b, 1));
+    if (b->n_threads > 1) RLLC_TRY(measure_one_or_all(b, b->n_threads));
+    status = measure_update(b);
+done:
+    return status;
+}
+
+/* ---- the command ----------------------------------------------------------------------------------------- */
+
+static rllc_status measure_presets(rllc_bench *b) {
+    rllc_status status = RLLC_OK;
+    for (const char *p = b->options.presets; *p;) {
+        const size_t n = strcspn(p, ", ");
+        if (n > 0) RLLC_TRY(rllc_bench_preset(b, rllc_intern_printf("%.*s", (int)n, p)));
+        p += n + strspn(p + n, ", ");
+    }
+    if (b->text)
+        printf(
+            "\nTokens are those of every member. GFLOP/s are useful operations; shares are of the best FMA peak and "
+            "of the product, all threads.\nOutside: share of the threads' time not spent in kernels. Memory: engine, "
+            "weights, members, at this batch.\n");
+done:
+    return status;
+}
+
+/** Every preset is known, before minutes are spent. */
+static rllc_status check_presets(const char *list) {
+    rllc_status status = RLLC_OK;
+    const char *text;
+    for (const char *p = list; *p && status == RLLC_OK;) {
+        const size_t n = strcspn(p, ", ");
+        if (n > 0) status = rllc_preset_text(rllc_intern_printf("%.*s", (int)n, p), &text);
+        p += n + strspn(p + n, ", ");
+    }
+    return status;
+}
+
+static rllc_status check(const rllc_bench_options *o) {
+    rllc_status status = RLLC_OK;
+    if (o->figure && !o->scaling) return rllc_fail(RLLC_EUSAGE, "--figure draws what --scaling measures");
+    if (o->axes && !o->scaling) return rllc_fail(RLLC_EUSAGE, "--axes chooses what --scaling measures");
+    if (o->scaling && o->profile) return rllc_fail(RLLC_EUSAGE, "--profile is of presets, --scaling measures none");
+    if (o->figure) {
+        const size_t n = strlen(o->figure);
+        if (n < 5 || strcmp(o->figure + n - 4, ".svg") != 0 || o->figure[n - 5] == '/')
+            return rllc_fail(RLLC_EUSAGE, "--figure %s: expected a path that ends in .svg", o->figure);
+    }
+    RLLC_TRY(rllc_bench_check_axes(o->axes));
+    status = check_presets(o->presets);
+done:
     return status;
 }
 
 static rllc_status bench_main(int argc, const char *const *argv) {
     rllc_common_options common;
-    bench_options o;
-    bench b = {0};
-    const rllc_option_binding bindings[] = {{&table, &o}};
-    rllc_options_default(&table, &o);
+    rllc_bench b = {0};
+    const rllc_option_binding bindings[] = {{&table, &b.options}};
+    rllc_options_default(&table, &b.options);
     rllc_status status = rllc_cli_options(&rllc_command_bench, &common, bindings, 1, argc, argv, NULL, 0, NULL);
     if (status != RLLC_OK || common.help) return status;
-    b.threads = common.threads > 0 ? (int)common.threads : rllc_default_threads();
-    status = measure(&o, rllc_cli_monitor(&common), &b);
-    if (status != RLLC_OK) return status;
-    if (common.json) return print_json(&b);
-    print_text(&b);
-    return RLLC_OK;
+    RLLC_TRY(check(&b.options));
+    b.n_threads = common.threads > 0 ? (int)common.threads : rllc_default_threads();
+    b.text = !common.json;
+    b.monitor = rllc_cli_monitor(&common);
+    RLLC_TRY(rllc_bench_machine(&b));
+    RLLC_TRY(b.options.scaling ? rllc_bench_scaling(&b) : measure_presets(&b));
+    const double memory = (double)rllc_peak_memory();
+    RLLC_TRY(rllc_bench_add(&b.table, "machine", "this process", "peak memory", "MB", rllc_bench_once(memory / 1e6)));
+    if (b.text) printf("This process held %.0f MB at most.\n", memory / 1e6);
+    if (b.options.tsv) RLLC_TRY(rllc_bench_write_tsv(&b.table, b.n_threads, b.options.tsv));
+    if (common.json) status = rllc_bench_print_json(&b.table, b.n_threads);
+done:
+    rllc_free(b.table.rows);
+    return status;
 }
 
 const rllc_command rllc_command_bench = {
     .name = "bench",
     .summary = "what this machine can do",
-    .usage = "rllc bench [--presets NAMES] [--seconds S] [options]",
-    .examples = "# matrix products, training and sampling rates, and how long the paper's run would take\n"
+    .usage = "rllc bench [--presets NAMES | --scaling [--axes NAMES] [--figure PATH]] [options]",
+    .examples = "# peak, matrix products, every kind of pass, and how long the paper's run would take\n"
                 "rllc bench\n"
+                "# where the time goes, kernel by kernel\n"
+                "rllc bench --presets paper --profile\n"
+                "# cost per unit against batch, context, vocabulary, layers, members and threads, with a picture\n"
+                "rllc bench --scaling --seconds 0.1 --figure scaling.svg\n"
                 "# one thread, for a script\n"
-                "rllc bench --threads 1 --presets demo --json\n",
+                "rllc bench --threads 1 --presets demo --tsv bench.tsv --json\n",
     .tables = tables,
     .main = bench_main};

@@ -11,10 +11,35 @@ typedef struct rllc_rate {
     int64_t rows;  /* sequences a call that was timed */
 } rllc_rate;
 
-/** Floating-point operations a second of the kernel table's matrix product, on all threads at once. */
+/** What several rounds gave: the middle one (of an even number, the mean of the two), the least and the most. */
+typedef struct rllc_spread {
+    double median, low, high;
+    int64_t rounds;
+} rllc_spread;
+/** Sorts the values. */
+rllc_spread rllc_spread_of(double *values, int64_t n);
+/** f / x, of every round: the spread of a rate from that of a time. */
+rllc_spread rllc_spread_rate(rllc_spread x, double f);
+/** f x. */
+rllc_spread rllc_spread_scale(rllc_spread x, double f);
+
+/** Processor time of this thread. */
+double rllc_thread_seconds(void);
+
+/**
+ * Floating-point operations a second of a loop of fused multiply-adds in registers, on all threads at once, each in its
+ * processor time; had: the share of its core that a thread had meanwhile (1: no other work).
+ */
+rllc_status rllc_measure_peak(int n_threads, double seconds, double *flops, double *had) RLLC_MUST_USE;
+
+/** The same of the kernel table's matrix product. */
 rllc_status rllc_measure_gemm(int n_threads, double seconds, double *flops) RLLC_MUST_USE;
 
-/** Updates of this model (loss, gradient, AdamW) on batches like `batch` sequences: fewer where they are large. */
+/** Seconds that one thread takes for one coordinate of an SGLD step: its normal and its update. */
+double rllc_measure_sgld(double seconds);
+
+/** Updates of this model (loss, gradient, AdamW) on batches of `batch` sequences: fewer if a call takes longer than
+ *  `seconds`. */
 rllc_status rllc_measure_training(const rllc_model_options *shape, int64_t batch, int n_threads, double seconds,
                                   rllc_rate *out) RLLC_MUST_USE;
 
