@@ -45,11 +45,12 @@ static void gather(int64_t t, int64_t d, const float *x, int64_t ld, float scale
     }
 }
 
-/* [t, d] rows -> panels [ceil(t / TILE_COLUMNS)][d][TILE_COLUMNS]; queries past t are zero. */
-static void gather_panels(int64_t t, int64_t t_padded, int64_t d, const float *rows, int64_t width, float *panels) {
+/* scale times [t, d] at stride ld -> panels [ceil(t / TILE_COLUMNS)][d][TILE_COLUMNS]; queries past t are zero. */
+static void gather_panels(int64_t t, int64_t t_padded, int64_t d, const float *x, int64_t ld, float scale,
+                          float *panels) {
     for (int64_t i = 0; i < t_padded; i += TILE_COLUMNS) {
         int64_t here = t - i < 0 ? 0 : smaller(t - i, TILE_COLUMNS);
-        pack_panel_transposed(d, here, 1, rows + i * width, width, panels + i * d);
+        pack_panel_transposed(d, here, scale, x + i * ld, ld, panels + i * d);
     }
 }
 
@@ -59,6 +60,9 @@ static void scatter(int64_t rows, int64_t d, const float *x, int64_t width, floa
         for (int64_t e = 0; e < d; e += W) v_store_lanes(out + i * ld + e, v_load(x + i * width + e), v_lanes(d - e));
     }
 }
+
+INLINE operand skip_rows(operand a, int64_t n) { return (operand){a.at + n * a.rs, a.rs, a.cs}; }
+INLINE operand skip_columns(operand a, int64_t n) { return (operand){a.at + n * a.cs, a.rs, a.cs}; }
 
 /* Lane l of vector c of a panel is query first + c W + l; -1 in lanes whose query may see the key. */
 INLINE vi sees(int64_t first_query, int c, int64_t key) {
@@ -77,7 +81,7 @@ typedef struct softmax_state {
 /*
  * Turns column c, W queries from first_query + c W on, of a block of scores S^T[keys, panel] into exp(S - max) with the
  * maximum so far, and gives the factor by which what was summed before must shrink. A key that a query may not see
- * gets weight 0.
+ * gets weight 0; keys that none of the column sees are left alone.
  */
 static vf softmax_column(softmax_state *state, int c, int64_t first_query, int64_t first_key, int64_t keys, float *s) {
     vf *column = (vf *)s + c;
@@ -98,7 +102,6 @@ static vf softmax_column(softmax_state *state, int c, int64_t first_query, int64
         column[2 * j] = weight;
         sum += weight;
     }
-    for (int64_t j = seen > 0 ? seen : 0; j < keys; j++) column[2 * j] = v_splat(0);
     const vf factor = v_exp_below(state->max[c] - max);
     state->sum[c] = v_fma(state->sum[c], factor, sum);
     state->max[c] = max;
@@ -131,8 +134,7 @@ static void attention_forward(int64_t t, int64_t d, double scale, const float *q
     float *panels = take(&scratch, t_padded * d), *s = take(&scratch, FORWARD_KEYS * TILE_COLUMNS);
     float *zt = take(&scratch, width * TILE_COLUMNS);
     memset(zt, 0, (size_t)(width * TILE_COLUMNS) * sizeof *zt);
-    gather(t, d, q, ld, (float)scale, rows, width);
-    gather_panels(t, t_padded, d, rows, width, panels);
+    gather_panels(t, t_padded, d, q, ld, (float)scale, panels);
     gather(t, d, k, ld, 1, rows, width);
     gather(t, d, v, ld, 1, values, width);
     for (int64_t i = 0; i < t; i += TILE_COLUMNS) {
@@ -140,15 +142,21 @@ static void attention_forward(int64_t t, int64_t d, double scale, const float *q
         softmax_state state = {{v_splat(-INFINITY), v_splat(-INFINITY)}, {v_splat(0), v_splat(0)}};
         for (int64_t j = 0; j < visible; j += FORWARD_KEYS) {
             int64_t keys = smaller(visible - j, FORWARD_KEYS);
+            const int64_t both = smaller(keys, i + W - j); /* later keys are hidden from the first W queries */
+            const operand k_rows = {rows + j * width, width, 1}, v_columns = {values + j * width, 1, width};
             vf factor[2];
-            tiles(keys, TILE_COLUMNS, d, (operand){rows + j * width, width, 1}, panels + i * d, TILE_COLUMNS, false,
-                  s, TILE_COLUMNS);
+            tiles(both, TILE_COLUMNS, d, k_rows, panels + i * d, TILE_COLUMNS, false, s, TILE_COLUMNS);
+            tiles(keys - both, W, d, skip_rows(k_rows, both), panels + i * d + W, TILE_COLUMNS, false,
+                  s + both * TILE_COLUMNS + W, TILE_COLUMNS);
             for (int c = 0; c < 2; c++) factor[c] = softmax_column(&state, c, i, j, keys, s);
             for (int64_t e = 0; e < d && j > 0; e++) {
                 UNROLL for (int c = 0; c < 2; c++) ((vf *)(zt + e * TILE_COLUMNS))[c] *= factor[c];
             }
-            tiles(d, TILE_COLUMNS, keys, (operand){values + j * width, 1, width}, s, TILE_COLUMNS, j > 0, zt,
-                  TILE_COLUMNS);
+            tiles(d, TILE_COLUMNS, both, v_columns, s, TILE_COLUMNS, j > 0, zt, TILE_COLUMNS);
+            if (keys > both) {
+                tiles(d, W, keys - both, skip_columns(v_columns, both), s + both * TILE_COLUMNS + W, TILE_COLUMNS, true,
+                      zt + W, TILE_COLUMNS);
+            }
         }
         finish_panel(&state, queries, d, zt, z + i * ldz, ldz, lse + i);
     }
@@ -168,7 +176,7 @@ typedef struct backward_arrays {
 
 /*
  * From S^T in p and dA^T in ds, [keys, BACKWARD_QUERIES] both: p = A^T = exp(S^T - lse), ds = A^T (dA^T - D), in the
- * columns from `skip` to `queries`; 0 where the query may not see the key.
+ * columns from `skip` to `queries`; 0 where the query may not see the key. Scores it sees are at most lse.
  */
 static void weights_tile(int64_t first_query, int64_t skip, int64_t queries, int64_t first_key, int64_t keys,
                          const float *lse, const float *dots, float *p, float *ds) {
@@ -176,7 +184,7 @@ static void weights_tile(int64_t first_query, int64_t skip, int64_t queries, int
         vf lse_c = v_load(lse + c * W), dots_c = v_load(dots + c * W);
         for (int64_t j = 0; j < keys; j++) {
             vf *p_at = (vf *)(p + j * BACKWARD_QUERIES) + c, *ds_at = (vf *)(ds + j * BACKWARD_QUERIES) + c;
-            vf weight = v_exp(*p_at - lse_c), change = weight * (*ds_at - dots_c);
+            vf weight = v_exp_below(*p_at - lse_c), change = weight * (*ds_at - dots_c);
             if (first_key + j > first_query + c * W) {
                 vi seen = sees(first_query, (int)c, first_key + j);
                 weight = (vf)((vi)weight & seen);
@@ -191,19 +199,20 @@ static void weights_tile(int64_t first_query, int64_t skip, int64_t queries, int
 /*
  * A tile of keys j .. j + keys against the block of queries from i on:
  *   S^T = k q^T;  dA^T = v dz^T;  dv += A^T dz;  dk += dS^T q
- * ds gets dS^T. Queries before the first key see none of the tile: they are skipped, by whole panels or exactly.
+ * ds gets dS^T. Queries before the first key see none of the tile: they are skipped, by whole vectors or exactly.
  */
 static void backward_tile(const backward_arrays *x, int64_t d, int64_t i, int64_t queries, int64_t j, int64_t keys,
                           float *ds) {
-    const int64_t width = x->width, skip = j > i ? j - i : 0, panel = skip / TILE_COLUMNS * TILE_COLUMNS;
+    const int64_t width = x->width, skip = j > i ? j - i : 0, hidden = skip / W * W;
     const operand k_rows = {x->k_rows + j * width, width, 1}, v_rows = {x->v_rows + j * width, width, 1};
-    for (int64_t r = 0; r < keys && panel > 0; r++) memset(ds + r * BACKWARD_QUERIES, 0, (size_t)panel * sizeof *ds);
-    for (int64_t c = panel; c < queries; c += TILE_COLUMNS) {
-        const float *q = x->q_panels + (i + c) * d, *dz = x->dz_panels + (i + c) * d;
-        tile(keys, TILE_COLUMNS, d, k_rows, q, TILE_COLUMNS, false, x->p + c, BACKWARD_QUERIES);
-        tile(keys, TILE_COLUMNS, d, v_rows, dz, TILE_COLUMNS, false, ds + c, BACKWARD_QUERIES);
+    for (int64_t r = 0; r < keys && hidden > 0; r++) memset(ds + r * BACKWARD_QUERIES, 0, (size_t)hidden * sizeof *ds);
+    for (int64_t c = hidden, next; c < queries; c = next) {
+        const int64_t lane = c % TILE_COLUMNS, panel = (i + c - lane) * d + lane;
+        next = c + TILE_COLUMNS - lane;
+        tile(keys, next - c, d, k_rows, x->q_panels + panel, TILE_COLUMNS, false, x->p + c, BACKWARD_QUERIES);
+        tile(keys, next - c, d, v_rows, x->dz_panels + panel, TILE_COLUMNS, false, ds + c, BACKWARD_QUERIES);
     }
-    weights_tile(i, panel, queries, j, keys, x->lse + i, x->dots + i, x->p, ds);
+    weights_tile(i, hidden, queries, j, keys, x->lse + i, x->dots + i, x->p, ds);
     tiles(keys, width, queries - skip, (operand){x->p + skip, BACKWARD_QUERIES, 1}, x->dz_rows + (i + skip) * width,
           width, true, x->dv + j * width, width);
     tiles(keys, width, queries - skip, (operand){ds + skip, BACKWARD_QUERIES, 1}, x->q_rows + (i + skip) * width,
@@ -247,8 +256,8 @@ static void attention_backward(int64_t t, int64_t d, double scale, const float *
     gather(t, d, k, ld, 1, x.k_rows, width);
     gather(t, d, v, ld, 1, x.v_rows, width);
     gather(t, d, dz, ldz, 1, x.dz_rows, width);
-    gather_panels(t, t_padded, d, x.q_rows, width, x.q_panels);
-    gather_panels(t, t_padded, d, x.dz_rows, width, x.dz_panels);
+    gather_panels(t, t_padded, d, x.q_rows, width, 1, x.q_panels);
+    gather_panels(t, t_padded, d, x.dz_rows, width, 1, x.dz_panels);
     memset(x.dk, 0, (size_t)(t * width) * sizeof *x.dk);
     memset(x.dv, 0, (size_t)(t * width) * sizeof *x.dv);
     memset(x.lse, 0, (size_t)t_padded * sizeof *x.lse);
