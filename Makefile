@@ -44,7 +44,7 @@ demo: build
 	@sh tools/demo.sh $(DEMO)
 
 bench: build
-	@cmake --build build --target bench_kernels
+	@cmake --build build --target bench_kernels bench_step
 	@sh bench/run.sh build
 
 docs: build

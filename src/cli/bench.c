@@ -9,7 +9,7 @@
 static const rllc_option options[] = {
     RLLC_OPTION(rllc_bench_options, presets, RLLC_TEXT, "demo,paper", RLLC_UNBOUNDED, NULL, "",
                 "whose models are timed"),
-    RLLC_OPTION(rllc_bench_options, seconds, RLLC_REAL, "0.4", 0.001, 600, NULL, "s",
+    RLLC_OPTION(rllc_bench_options, seconds, RLLC_REAL, "1", 0.001, 600, NULL, "s",
                 "of each round, at least; batches shrink until a call takes no longer"),
     RLLC_OPTION(rllc_bench_options, rounds, RLLC_INTEGER, "5", 1, 1000, NULL, "",
                 "of each timing: their median is reported, with the lowest and the highest"),

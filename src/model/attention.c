@@ -53,7 +53,7 @@ rllc_status rllc_engine_attention(rllc_engine *e, const float *weights, const in
         if (query[r] < 0 || query[r] >= e->t || key[r] < 0 || key[r] >= e->t)
             return rllc_fail(RLLC_EMISMATCH, "sequence %lld asks for attention from %lld to %lld, expected 0 to %lld",
                              (long long)r, (long long)query[r], (long long)key[r], (long long)e->t - 1);
-    RLLC_TRY(rllc_pass_pack_base(&c.pass, weights));
+    rllc_pass_pack_base(&c.pass, weights);
     RLLC_TRY(rllc_parallel(c.pass.cut.blocks, e->n_threads, attention_block, &c));
 done:
     return status;

@@ -34,7 +34,7 @@ rllc_status rllc_pass_check(const rllc_pass *p) {
     return RLLC_OK;
 }
 
-rllc_status rllc_pass_pack_base(rllc_pass *p, const float *base) {
+void rllc_pass_pack_base(rllc_pass *p, const float *base) {
     rllc_engine *e = p->e;
     p->base = base;
     if (!e->k->host_memory) {
@@ -42,7 +42,6 @@ rllc_status rllc_pass_pack_base(rllc_pass *p, const float *base) {
         p->base = e->base_copy;
     }
     rllc_pass_weights_pack(&e->base, e, p->base, NULL, NULL, NULL, e->base_space);
-    return RLLC_OK;
 }
 
 /* ---- blocks -------------------------------------------------------------------------------------------------- */
@@ -119,17 +118,11 @@ static rllc_status pack(void *context, int64_t task, int worker) {
     (void)worker;
     if (task < p->n_families) {
         rllc_family *f = &e->families[task];
-        float *space = e->family_space;
-        for (int64_t j = 0; j < task; j++) {
-            const rllc_plan *plan = e->plans[e->order[e->families[j].first]];
-            space += plan->rank * (e->model->options.d_model + plan->outputs) + 32;
-        }
-        rllc_entry_pack(&f->base, e, p->base, e->plans[e->order[f->first]], NULL, space);
+        rllc_entry_pack(&f->base, e, p->base, e->plans[e->order[f->first]], NULL, e->family_space + f->space_at);
         return RLLC_OK;
     }
     const int64_t at = p->first + task - p->n_families, i = e->order[at];
-    float *space = e->member_space;
-    for (int64_t j = p->first; j < at; j++) space += rllc_member_space(e, e->plans[e->order[j]]);
+    float *space = e->member_space + e->space_at[i];
     const float *free = p->members[i].free;
     if (!e->k->host_memory) {
         float *copy = space + rllc_pass_weights_size(e->model, e->plans[i]);
@@ -157,7 +150,7 @@ static rllc_status unpack(void *context, int64_t task, int worker) {
 static rllc_status choose_group(rllc_pass *p, int64_t buffers) {
     rllc_engine *e = p->e;
     rllc_status status = RLLC_OK;
-    int64_t gradients = 0;
+    int64_t gradients = 0, space = 0, family_space = 0;
     p->first = p->end;
     p->end = rllc_group_end(e, p->members, p->first, p->n_members, buffers);
     const rllc_needs needs = rllc_group_needs(e, p->members, p->first, p->end);
@@ -167,12 +160,16 @@ static rllc_status choose_group(rllc_pass *p, int64_t buffers) {
     p->n_families = 0;
     for (int64_t at = p->first; at < p->end; at++) {
         const rllc_plan *plan = e->plans[e->order[at]];
+        e->space_at[e->order[at]] = space;
+        space += rllc_member_space(e, plan);
         e->gradient_at[e->order[at]] = gradients;
         if (p->members[e->order[at]].gradient) gradients += plan->gradient_size;
         p->run_base |= plan->start >= 0;
         if (plan->path == RLLC_PATH_PLAIN) continue;
-        if (at == p->first || !rllc_plan_related(e->plans[e->order[at - 1]], plan))
-            e->families[p->n_families++] = (rllc_family){.first = at};
+        if (at == p->first || !rllc_plan_related(e->plans[e->order[at - 1]], plan)) {
+            e->families[p->n_families++] = (rllc_family){.first = at, .space_at = family_space};
+            family_space += rllc_entry_size(e->model, plan);
+        }
         e->families[p->n_families - 1].end = at + 1;
     }
     for (int64_t l = 0; l <= e->model->options.n_layers; l++)
@@ -214,7 +211,7 @@ static rllc_status run(rllc_pass *p, const float *base, double *base_loss) {
     memset(e->loss_sums, 0, (size_t)((p->n_members + 1) * RLLC_SLOTS) * sizeof *e->loss_sums);
     p->cut = rllc_cut_batch(e->t, p->rows);
     p->base_loss = base_loss || p->base_token_losses || p->logits;
-    RLLC_TRY(rllc_pass_pack_base(p, base));
+    rllc_pass_pack_base(p, base);
     do {
         RLLC_TRY(choose_group(p, rllc_slots_buffers(p->cut.slots, e->n_threads)));
         status = run_group(p);

@@ -43,7 +43,7 @@ rllc_cut rllc_cut_batch(int64_t t, int64_t rows);
 /** Block k of the batch. */
 rllc_block rllc_pass_block(const rllc_pass *p, int64_t k);
 /** The base weights, packed into the engine. */
-rllc_status rllc_pass_pack_base(rllc_pass *p, const float *base) RLLC_MUST_USE;
+void rllc_pass_pack_base(rllc_pass *p, const float *base);
 /** Rows and token ids that the engine can take. */
 rllc_status rllc_pass_check(const rllc_pass *p) RLLC_MUST_USE;
 

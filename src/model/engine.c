@@ -88,6 +88,7 @@ void rllc_engine_free(rllc_engine *e) {
     rllc_free(e->weights);
     rllc_free(e->families);
     rllc_free(e->loss_sums);
+    rllc_free(e->space_at);
     rllc_free(e->gradient_at);
     rllc_free(e->all_heads);
     rllc_free(e);
@@ -120,6 +121,7 @@ rllc_status rllc_engine_plan(rllc_engine *e, const rllc_member *members, int64_t
         const int64_t old = e->n_members;
         RLLC_TRY(rllc_grow(&e->plans, old, n, sizeof *e->plans));
         RLLC_TRY(rllc_grow(&e->order, 2 * old, 2 * n, sizeof *e->order));
+        RLLC_TRY(rllc_grow(&e->space_at, old, n, sizeof *e->space_at));
         RLLC_TRY(rllc_grow(&e->gradient_at, old, n, sizeof *e->gradient_at));
         RLLC_TRY(rllc_grow(&e->weights, old, n, sizeof *e->weights));
         RLLC_TRY(rllc_grow(&e->families, old, n, sizeof *e->families));
@@ -158,11 +160,13 @@ rllc_status rllc_engine_ensure(rllc_engine *e, const rllc_needs *needs, int64_t 
     for (int64_t l = 0; l <= e->model->options.n_layers; l++)
         if (needs->folds[l] && !e->folds[l].space)
             RLLC_TRY(rllc_table_alloc(e->k, &e->folds[l].space, rllc_fold_size(e->model, l)));
-    if (rllc_low_rank_space_floats(e->model, e->k, &all) > rllc_low_rank_space_floats(e->model, e->k, &e->low_rank))
+    if (rllc_low_rank_space_floats(e->model, e->k, &all) > rllc_low_rank_space_floats(e->model, e->k, &e->low_rank)) {
+        e->low_rank = (rllc_needs){0}; /* until every thread has the larger one */
         for (int i = 0; i < e->n_threads; i++) {
             rllc_low_rank_space_release(&e->workspaces[i].low_rank, e->k);
             RLLC_TRY(rllc_low_rank_space_init(&e->workspaces[i].low_rank, e->model, e->k, &all));
         }
+    }
     e->low_rank = all;
 done:
     return status;

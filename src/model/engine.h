@@ -111,8 +111,8 @@ int64_t rllc_member_space(const rllc_engine *e, const rllc_plan *plan);
  *  pointers are the table's. */
 void rllc_pass_weights_pack(rllc_pass_weights *w, const rllc_engine *e, const float *base, const rllc_plan *plan,
                             const float *free, const rllc_pass_weights *base_pass, float *space);
-/** The entry of the plan's heads, from the member's weights or (free NULL) the base's, into rank (C + outputs) floats.
- */
+/** The entry of the plan's heads, from the member's weights or (free NULL) the base's, into rllc_entry_size floats. */
+int64_t rllc_entry_size(const rllc_model *m, const rllc_plan *plan);
 void rllc_entry_pack(rllc_entry_weights *w, const rllc_engine *e, const float *base, const rllc_plan *plan,
                      const float *free, float *space);
 /** Floats behind fold l, and the fold itself from the packed base weights. */
@@ -178,6 +178,7 @@ typedef struct rllc_block {
 /** Members of a call with the same frozen rest: order[first .. end-1]. */
 typedef struct rllc_family {
     int64_t first, end;
+    int64_t space_at; /* in family_space */
     rllc_entry_weights base;
 } rllc_family;
 
@@ -213,6 +214,7 @@ struct rllc_engine {
     rllc_plan **plans;    /* [members] */
     int64_t *order;       /* [members] in which they are computed: families together */
     double *loss_sums;    /* [members + 1][SLOTS], the base last */
+    int64_t *space_at;    /* [members] of a member in member_space */
     int64_t *gradient_at; /* [members] of a member in a buffer of gradients */
     int64_t n_members;
     rllc_pass_weights *weights; /* [members] by order */

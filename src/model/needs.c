@@ -52,7 +52,7 @@ static void add_member(rllc_needs *n, const rllc_engine *e, const rllc_plan *pla
     n->member_space += rllc_member_space(e, plan);
     n->largest = larger(n->largest, plan->component.size);
     if (plan->path == RLLC_PATH_PLAIN) return;
-    if (!kin) n->family_space += plan->rank * (e->model->options.d_model + plan->outputs) + 32;
+    if (!kin) n->family_space += rllc_entry_size(e->model, plan);
     n->folds[plan->start + 1] = true;
     if (plan->rank > n->rank) n->rank = plan->rank;
     if (plan->path == RLLC_PATH_EARLIER) n->earlier = true;

@@ -82,6 +82,10 @@ static bool is_entry(const rllc_plan *plan, int64_t l) {
     return plan && plan->path != RLLC_PATH_PLAIN && l == plan->start;
 }
 
+int64_t rllc_entry_size(const rllc_model *m, const rllc_plan *plan) {
+    return round_up(plan->rank * m->options.d_model) + round_up(plan->rank * plan->outputs);
+}
+
 int64_t rllc_pass_weights_size(const rllc_model *m, const rllc_plan *plan) {
     const rllc_model_options *o = &m->options;
     int64_t size = 0;
@@ -90,7 +94,7 @@ int64_t rllc_pass_weights_size(const rllc_model *m, const rllc_plan *plan) {
         const int64_t width = packed_heads(m, plan, l) * 3 * o->d_head;
         size += round_up(o->d_model * width) + round_up(o->n_ctx * width);
         if (is_entry(plan, l)) {
-            size += plan->rank * (o->d_model + plan->outputs) + 32;
+            size += rllc_entry_size(m, plan);
         } else if (mixed_W_O(m, plan, l)) {
             size += round_up(o->n_heads * o->d_head * o->d_model);
         }

@@ -36,7 +36,8 @@ rllc_status rllc_sampling_cost(const rllc_sampling_job *job, double *member_step
     RLLC_TRY(rllc_components_expand(job->model, job->options.components, &names, &n));
     RLLC_TRY(rllc_batches_streams(job->options.batches, chains, &streams));
     RLLC_TRY(rllc_alloc(&components, n, sizeof *components));
-    RLLC_TRY(rllc_alloc(&members, n * chains, sizeof *members));
+    const int64_t at_once = (chains + streams - 1) / streams; /* chains of a component in one call */
+    RLLC_TRY(rllc_alloc(&members, n * at_once, sizeof *members));
     const double base = rllc_model_flops(job->model), products = curvature_gradients(job);
     *flops = ((double)streams * steps + (double)(streams * job->sampler.num_init_loss_batches)) * batch * base;
     for (int64_t i = 0; i < n; i++) {
@@ -44,12 +45,11 @@ rllc_status rllc_sampling_cost(const rllc_sampling_job *job, double *member_step
         *flops += (steps * (double)chains + products) * batch * rllc_component_flops(job->model, &components[i]);
         *flops += (steps * (double)streams + products) * batch * rllc_family_flops(job->model, &components[i]);
         size += components[i].size;
-        for (int64_t k = 0; k < chains; k++) members[i * chains + k] = &components[i];
+        for (int64_t k = 0; k < at_once; k++) members[i * at_once + k] = &components[i];
     }
     *member_steps = (double)(rllc_sampler_steps(&job->sampler) * n * chains);
     *tokens = (steps * (double)chains + products) * (double)n * batch;
-    const int64_t per_call = n * ((chains + streams - 1) / streams);
-    *memory = (double)rllc_engine_bytes(job->model, job->sampler.batch_size, job->n_threads, members, per_call) +
+    *memory = (double)rllc_engine_bytes(job->model, job->sampler.batch_size, job->n_threads, members, n * at_once) +
               4 * (double)(size + vectors * size * chains + job->model->size) + batch * 4 +
               8 * records * (double)(n * chains);
     *disk = store_bytes(job, n) + 4 * (double)(size * chains);

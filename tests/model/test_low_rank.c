@@ -222,6 +222,43 @@ static void test_low_rank_in_a_short_context(void **state) {
     bed_release(&b);
 }
 
+/* A table whose memory runs out after so many requests. */
+static int requests_left;
+
+static void *allocate_some(size_t bytes) {
+    return requests_left-- > 0 ? rllc_kernels_get()->allocate(bytes) : NULL;
+}
+
+/** An engine that could not grow says so, goes on with what it had, and grows when it can. */
+static void test_low_rank_survives_the_lack_of_memory(void **state) {
+    (void)state;
+    bed b;
+    bed_init(&b, &shapes[1], 0.3, 2);
+    assert_int_equal(rllc_engine_lockstep(b.plain, b.m.weights, b.tokens, ROWS, b.members[0], b.n, NULL, NULL),
+                     RLLC_OK);
+    rllc_kernels scarce = *rllc_kernels_get();
+    scarce.allocate = allocate_some;
+    int failures = 0;
+    for (int most = 0; most < 40; most++) {
+        requests_left = 1000;
+        assert_int_equal(rllc_engine_set_kernels(b.fast, &scarce), RLLC_OK);
+        assert_int_equal(rllc_engine_lockstep(b.fast, b.m.weights, b.tokens, ROWS, b.members[1], 1, NULL, NULL),
+                         RLLC_OK);
+        requests_left = most;
+        const rllc_status status =
+            rllc_engine_lockstep(b.fast, b.m.weights, b.tokens, ROWS, b.members[1], b.n, NULL, NULL);
+        failures += status == RLLC_ENOMEM;
+        assert_true(status == RLLC_ENOMEM || (status == RLLC_OK && most > 0));
+        requests_left = 1000;
+        for (int64_t n = 1; n <= b.n; n += b.n - 1)
+            assert_int_equal(rllc_engine_lockstep(b.fast, b.m.weights, b.tokens, ROWS, b.members[1], n, NULL, NULL),
+                             RLLC_OK);
+        for (int64_t i = 0; i < b.n; i++) assert_true(fabs(b.members[0][i].loss - b.members[1][i].loss) < 1e-5);
+    }
+    assert_in_range(failures, 3, 39);
+    bed_release(&b);
+}
+
 /** What the predicate takes: heads of one layer, few enough. */
 static void test_low_rank_path_is_taken_where_it_pays(void **state) {
     (void)state;
@@ -251,6 +288,7 @@ int main(void) {
         cmocka_unit_test(test_low_rank_bits_do_not_depend_on_company),
         cmocka_unit_test(test_low_rank_at_the_base_is_the_base),
         cmocka_unit_test(test_low_rank_in_a_short_context),
+        cmocka_unit_test(test_low_rank_survives_the_lack_of_memory),
         cmocka_unit_test(test_low_rank_path_is_taken_where_it_pays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,4 @@
-"""The peers of bench/side_by_side.sh: what a user of today's tools runs, and the fastest plain PyTorch we could write.
+"""The peers of bench/side_by_side.sh: what a user of today's tools runs, and plain PyTorch written by hand for speed.
 
 A stack is a model with a loss: "devinterp" is TransformerLens' HookedTransformer, trained with torch's AdamW and sampled with
 devinterp's own optimizer, masks and loss; "torch" is hand-written: fused projections, F.scaled_dot_product_attention,

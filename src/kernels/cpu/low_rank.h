@@ -116,7 +116,6 @@ static void exponentiate_part(float *at, const float *a, const float *c, vf scal
     vf t = v_select(inside, u + v_load_lanes(c, lanes) - shift, v_splat(-INFINITY));
     sums->max = v_max(sums->max, t);
     v_exp_abreast(1, &t);
-    t = (vf)((vi)t & inside);
     v_store_lanes(at, t, lanes);
     sums->sum += t;
     sums->product = v_fma(t, u, sums->product);

@@ -216,27 +216,11 @@ INLINE float v_largest(vf x) {
 /*
  * exp(x) for -88 <= x <= 88, to 1.02 units in the last place (tests/kernels measures it), and 0 below -87.68. With
  * n = round(x / log 2) and r = x - n log 2: 2^n (1 + r + r^2 P(r)), P minimax of degree 4 for the relative error, 3e-9.
+ * Of several vectors in place (a constant, at most 4), step by step for all: the chain of one is too long to hide.
  */
-INLINE vf v_exp_clamped(vf x) {
+INLINE void v_exp_clamped_abreast(const int n, vf *x) {
     const vf shift = v_splat(0x1.8p23f + 127); /* adding it rounds, and leaves n + 127 in the low bits */
-    vf shifted = v_fma(x, v_splat(1.44269504f), shift);
-    vf n = shifted - shift;
-    vf r = v_fma(n, v_splat(-0.693359375f), x);
-    r = v_fma(n, v_splat(2.12194440e-4f), r);
-    vf p = v_splat(1.38145837e-3f);
-    p = v_fma(p, r, v_splat(8.36872403e-3f));
-    p = v_fma(p, r, v_splat(4.1668389e-2f));
-    p = v_fma(p, r, v_splat(0.166665211f));
-    p = v_fma(p, r, v_splat(0.49999994f));
-    p = v_fma(p * r, r, r) + v_splat(1.0f);
-    return p * (vf)((vu)shifted << 23); /* n = -127 makes the power 0 */
-}
-
-/* v_exp of n vectors (a constant) in place, step by step for all of them: the chain of one is too long to hide. */
-INLINE void v_exp_abreast(const int n, vf *x) {
-    const vf shift = v_splat(0x1.8p23f + 127);
     vf shifted[4], p[4];
-    UNROLL for (int i = 0; i < n; i++) x[i] = v_max(v_splat(-88.0f), v_min(v_splat(88.0f), x[i]));
     UNROLL for (int i = 0; i < n; i++) shifted[i] = v_fma(x[i], v_splat(1.44269504f), shift);
     UNROLL for (int i = 0; i < n; i++) x[i] = v_fma(shifted[i] - shift, v_splat(-0.693359375f), x[i]);
     UNROLL for (int i = 0; i < n; i++) x[i] = v_fma(shifted[i] - shift, v_splat(2.12194440e-4f), x[i]);
@@ -245,7 +229,18 @@ INLINE void v_exp_abreast(const int n, vf *x) {
     UNROLL for (int i = 0; i < n; i++) p[i] = v_fma(p[i], x[i], v_splat(0.166665211f));
     UNROLL for (int i = 0; i < n; i++) p[i] = v_fma(p[i], x[i], v_splat(0.49999994f));
     UNROLL for (int i = 0; i < n; i++) p[i] = v_fma(p[i] * x[i], x[i], x[i]) + v_splat(1.0f);
-    UNROLL for (int i = 0; i < n; i++) x[i] = p[i] * (vf)((vu)shifted[i] << 23);
+    UNROLL for (int i = 0; i < n; i++) x[i] = p[i] * (vf)((vu)shifted[i] << 23); /* -127 makes the power 0 */
+}
+
+INLINE vf v_exp_clamped(vf x) {
+    v_exp_clamped_abreast(1, &x);
+    return x;
+}
+
+/* exp(x) of n vectors in place; see v_exp. */
+INLINE void v_exp_abreast(const int n, vf *x) {
+    UNROLL for (int i = 0; i < n; i++) x[i] = v_max(v_splat(-88.0f), v_min(v_splat(88.0f), x[i]));
+    v_exp_clamped_abreast(n, x);
 }
 
 /* exp(x) for x <= 0, NaN for NaN: the exponentials of a softmax. */
