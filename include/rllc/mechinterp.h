@@ -45,23 +45,44 @@ enum { RLLC_SCORE_ROWS = 256 }; /* sequences a call of the engine; a score needs
 rllc_status rllc_head_score_evaluate(const rllc_head_score *score, rllc_engine *e, const rllc_model *m, int32_t bos,
                                      const rllc_score_options *o, rllc_score_result *out) RLLC_MUST_USE;
 
-/* ---- every checkpoint of a run --------------------------------------------------------------------------- */
+/* ---- analyses: checkpoint x corpus x item -> rows of the store ------------------------------------------------ */
 
-typedef struct rllc_score_job {
+/** Settings of every kind of analysis; each kind reads its own part. */
+typedef struct rllc_analysis_settings {
+    rllc_score_options score;
+} rllc_analysis_settings;
+
+/** A kind of analysis: a constant in its own file, listed in src/mechinterp/analyses.def. */
+typedef struct rllc_analysis_kind rllc_analysis_kind;
+const rllc_analysis_kind *const *rllc_analysis_list(int *n);
+
+/** What is asked: which items of which checkpoints and corpora of a run. */
+typedef struct rllc_analysis_job {
     rllc_store *store;
-    const char *folder;      /* of the store: relative checkpoint paths begin there */
-    const char *scores;      /* comma-separated names; NULL or "" = all */
-    const char *checkpoints; /* steps (rllc_grid_parse); NULL or "" = all the store has */
+    const char *folder;      /* of the run: checkpoints, corpora/NAME/analysis.npy, tokenizer.json */
+    const char *checkpoints; /* steps (rllc_grid_parse), "all", "dozen" or "two"; NULL or "" = what each kind takes */
+    const char *corpora;     /* comma-separated names; NULL or "" = all of the run */
     int64_t bos;             /* id of BOS, -1 = none */
-    rllc_score_options options;
+    rllc_analysis_settings settings;
     int n_threads;
     const rllc_monitor *monitor;
-} rllc_score_job;
+} rllc_analysis_job;
 
-/** What rllc_scores_run would do: (checkpoint, score) pairs asked for, those not in the store yet, their tokens. */
-rllc_status rllc_scores_cost(const rllc_score_job *job, int64_t *asked, int64_t *missing, double *tokens) RLLC_MUST_USE;
-/** Puts the missing scores into the store, one transaction a pair. RLLC_ESTOPPED when the monitor asked to stop. */
-rllc_status rllc_scores_run(const rllc_score_job *job) RLLC_MUST_USE;
+/** One line of what is asked: a flag of the kinds ("score", "ablate", ...) and names of their items ("all", or a list).
+ *  No line at all: everything. */
+typedef struct rllc_analysis_request {
+    const char *flag, *items;
+} rllc_analysis_request;
+
+/** What rllc_analyze would do. */
+typedef struct rllc_analysis_cost {
+    int64_t asked, missing; /* tasks: (checkpoint, corpus, item); those not in the store yet */
+    double tokens, flops;   /* through the model, for what is missing */
+} rllc_analysis_cost;
+rllc_status rllc_analyze_cost(const rllc_analysis_job *job, const rllc_analysis_request *asked, int n,
+                              rllc_analysis_cost *out) RLLC_MUST_USE;
+/** Puts what is missing into the store, task by task. RLLC_ESTOPPED when the monitor asked to stop: what ended stays. */
+rllc_status rllc_analyze(const rllc_analysis_job *job, const rllc_analysis_request *asked, int n) RLLC_MUST_USE;
 
 #ifdef __cplusplus
 }

@@ -149,6 +149,18 @@ typedef struct rllc_member {
 } rllc_member;
 
 /**
+ * An intervention: the output z of a head replaced.                                                          (E87)
+ * For sequence r and position t: z <- z[source * sequence_stride + t * position_stride ..][d_head], source =
+ * sequences ? sequences[r] : r. A stride of 0: the same for all of them.
+ */
+typedef struct rllc_replacement {
+    int layer, head;
+    const float *z; /* the host's; NULL: zeros */
+    int64_t sequence_stride, position_stride;
+    const int64_t *sequences; /* [rows] or NULL */
+} rllc_replacement;
+
+/**
  * Losses and gradients of many members on one minibatch, around base weights [P]; what is frozen is computed once
  * (E11). base_loss (may be NULL): mean loss at the base weights on the same batch; base_token_losses [B, T-1] or NULL.
  * A member's result does not depend, bit for bit, on which others share the call or on the threads.
@@ -177,6 +189,26 @@ rllc_status rllc_engine_set_context(rllc_engine *e, int64_t t) RLLC_MUST_USE;
  */
 rllc_status rllc_engine_attention(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
                                   const int64_t *query, const int64_t *key, float *out) RLLC_MUST_USE;
+
+/** One row of an attention pattern. */
+typedef struct rllc_attention_row {
+    int64_t sequence;
+    int layer, head;
+    int64_t query;
+    float *attention; /* out [query + 1]: A^{l:h}[query, 0 .. query] */
+} rllc_attention_row;
+/** Fills n rows of patterns of tokens [rows, t]. Costs a forward pass, and D (query + 1) a row. */
+rllc_status rllc_engine_attention_rows(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
+                                       const rllc_attention_row *list, int64_t n) RLLC_MUST_USE;
+
+/**
+ * Every row of every pattern, in turn: visit(context, sequence, layer, head, query, attention [query + 1]). Sequences are
+ * visited in parallel, the rows of one sequence by one thread in ascending order of layer, head, query.
+ */
+typedef void (*rllc_attention_visitor)(void *context, int64_t sequence, int layer, int head, int64_t query,
+                                       const float *attention);
+rllc_status rllc_engine_attention_patterns(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
+                                           rllc_attention_visitor visit, void *context) RLLC_MUST_USE;
 
 #ifdef __cplusplus
 }

@@ -77,21 +77,95 @@ typedef struct rllc_store_point {
 } rllc_store_point;
 rllc_status rllc_store_training(rllc_store *s, const char *metric, rllc_store_point **list, int64_t *n) RLLC_MUST_USE;
 
-/** Tidy scores: one row per (checkpoint, metric, layer, head, corpus); layer and head -1, corpus "" where they do not
- *  apply. */
+/* ---- what heads do: tidy tables, one row a number; a metric of a new name needs no new column ----------------- */
+
+/** Scores of heads and models: one row per (checkpoint, metric, layer, head, corpus); layer and head -1, corpus "" where
+ *  they do not apply. */
 typedef struct rllc_store_score {
     int64_t checkpoint_id;
     uint64_t seed;
     int64_t step;       /* filled when listing */
-    const char *metric; /* "previous_token", ... */
+    const char *metric; /* "previous_token", "ablation/zero", ... */
     int layer, head;
     const char *corpus;
     double value, se;   /* se NaN if unknown */
-    int64_t n;          /* samples behind it */
+    int64_t n;          /* samples behind it; 0 = none, it is exact */
+    double chance;      /* what a head that knows nothing would score; NaN if not defined */
 } rllc_store_score;
 rllc_status rllc_store_put_score(rllc_store *s, const rllc_store_score *score) RLLC_MUST_USE; /* replaces */
 /** metric NULL: all. Ordered by metric, seed, step, layer, head, corpus. */
 rllc_status rllc_store_scores(rllc_store *s, const char *metric, rllc_store_score **list, int64_t *n) RLLC_MUST_USE;
+
+/** What one head means to another. */
+typedef struct rllc_store_pair {
+    int64_t checkpoint_id;
+    uint64_t seed;
+    int64_t step;       /* filled when listing */
+    const char *metric; /* "composition_k", "path/zero/q", ... */
+    int from_layer, from_head, to_layer, to_head;
+    const char *corpus;
+    double value, se;
+    int64_t n;
+    double chance;
+} rllc_store_pair;
+rllc_status rllc_store_put_pair(rllc_store *s, const rllc_store_pair *pair) RLLC_MUST_USE; /* replaces */
+/** metric NULL: all. Ordered by metric, seed, step, heads, corpus. */
+rllc_status rllc_store_pairs(rllc_store *s, const char *metric, rllc_store_pair **list, int64_t *n) RLLC_MUST_USE;
+
+/** What is measured of a component: norms, curvature, losses by position, ablations of sets of heads. */
+typedef struct rllc_store_measure {
+    int64_t checkpoint_id;
+    uint64_t seed;
+    int64_t step;       /* filled when listing */
+    const char *metric; /* "hessian_trace", "weight_norm", ... */
+    const char *component; /* "full", "l0h3", ... */
+    const char *corpus;
+    double value, se;
+    int64_t n;
+    const char *json;   /* what one number cannot say; "" = nothing */
+} rllc_store_measure;
+rllc_status rllc_store_put_measure(rllc_store *s, const rllc_store_measure *measure) RLLC_MUST_USE; /* replaces */
+/** metric NULL: all. Ordered by metric, seed, step, component, corpus. */
+rllc_status rllc_store_measures(rllc_store *s, const char *metric, rllc_store_measure **list, int64_t *n) RLLC_MUST_USE;
+
+/** Whose tokens in context. */
+typedef struct rllc_store_contexts {
+    int64_t checkpoint_id;
+    int layer, head;
+    const char *corpus, *ablation;
+} rllc_store_contexts;
+
+/** One prediction that the ablation of a head changes much. */
+typedef struct rllc_store_context {
+    int64_t sequence, position; /* row of the analysis split; k: token k predicts token k + 1 */
+    double loss, ablated_loss;
+    const char *label;          /* the first of its labels in order of precedence; "" = none */
+    int labels;                 /* bits of all that hold */
+    const char *pattern;        /* token ids of its n-gram or skip n-gram; "" = none */
+    const int32_t *tokens;      /* [position + 2] */
+    const float *attention;     /* [position + 1] from k */
+} rllc_store_context;
+/** Replaces all of them; list[i] gets rank i. */
+rllc_status rllc_store_put_contexts(rllc_store *s, const rllc_store_contexts *of, const rllc_store_context *list,
+                                    int64_t n) RLLC_MUST_USE;
+/** By rank; free with rllc_store_contexts_free. */
+rllc_status rllc_store_get_contexts(rllc_store *s, const rllc_store_contexts *of, rllc_store_context **list,
+                                    int64_t *n) RLLC_MUST_USE;
+void rllc_store_contexts_free(rllc_store_context *list, int64_t n); /* accepts NULL */
+
+typedef struct rllc_store_head_type {
+    int64_t checkpoint_id;
+    uint64_t seed;
+    int64_t step;         /* filled when listing */
+    int layer, head;
+    const char *type;     /* "induction", ... */
+    const char *source;   /* "automatic", "manual" */
+    const char *evidence; /* one line */
+    const char *json;     /* thresholds and the numbers they were compared with */
+} rllc_store_head_type;
+rllc_status rllc_store_put_head_type(rllc_store *s, const rllc_store_head_type *type) RLLC_MUST_USE; /* replaces */
+/** Ordered by seed, step, layer, head. */
+rllc_status rllc_store_head_types(rllc_store *s, rllc_store_head_type **list, int64_t *n) RLLC_MUST_USE;
 
 /* ---- sampling -------------------------------------------------------------------------------------------- */
 

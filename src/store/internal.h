@@ -74,6 +74,9 @@ double rllc_store_real(sqlite3_stmt *statement, int column);
 rllc_status rllc_store_list(rllc_store *s, int which, const rllc_store_value *values, int n_values, size_t size,
                             bool (*read)(sqlite3_stmt *, void *), void *list_pointer, int64_t *n) RLLC_MUST_USE;
 
+/** Runs an upsert in a transaction of its own; *id (may be NULL): what it returns. */
+rllc_status rllc_store_put_row(rllc_store *s, int which, const rllc_store_value *values, int n,
+                               int64_t *id) RLLC_MUST_USE;
 /** Commits if status is RLLC_OK, else rolls back; returns the status of the whole. */
 rllc_status rllc_store_end(rllc_store *s, rllc_status status) RLLC_MUST_USE;
 

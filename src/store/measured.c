@@ -1,11 +1,10 @@
-/* What was measured: corpora, checkpoints, training curves, scores. */
+/* What was measured: corpora, checkpoints, training curves. */
 #include "store/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Runs an upsert that returns the id of its row, in a transaction of its own. */
-static rllc_status put_row(rllc_store *s, int which, const rllc_store_value *values, int n, int64_t *id) {
+rllc_status rllc_store_put_row(rllc_store *s, int which, const rllc_store_value *values, int n, int64_t *id) {
     const rllc_status status = rllc_store_begin(s);
     return status == RLLC_OK ? rllc_store_end(s, rllc_store_run_integer(s, which, values, n, id, NULL)) : status;
 }
@@ -13,7 +12,7 @@ static rllc_status put_row(rllc_store *s, int which, const rllc_store_value *val
 /* ---- corpora --------------------------------------------------------------------------------------------- */
 
 rllc_status rllc_store_put_corpus(rllc_store *s, rllc_store_corpus *c) {
-    return put_row(s, RLLC_SQL_PUT_CORPUS,
+    return rllc_store_put_row(s, RLLC_SQL_PUT_CORPUS,
                    RLLC_VALUES(RLLC_STR(c->name), RLLC_STR(c->hash), RLLC_INT(c->trained_on), RLLC_STR(c->json)),
                    &c->id);
 }
@@ -49,7 +48,7 @@ static const char *relative_path(const rllc_store *s, const char *path) {
 rllc_status rllc_store_put_checkpoint(rllc_store *s, rllc_store_checkpoint *c) {
     const char *path = relative_path(s, c->path);
     if (c->path && !path) return rllc_fail(RLLC_ENOMEM, "%s: no memory for the path of a checkpoint", s->path);
-    return put_row(s, RLLC_SQL_PUT_CHECKPOINT,
+    return rllc_store_put_row(s, RLLC_SQL_PUT_CHECKPOINT,
                    RLLC_VALUES(RLLC_INT(c->seed), RLLC_INT(c->step), RLLC_STR(c->hash), RLLC_STR(path),
                                RLLC_INT(c->n_layers), RLLC_INT(c->n_heads), RLLC_STR(c->model_json)),
                    &c->id);
@@ -75,7 +74,7 @@ rllc_status rllc_store_checkpoints(rllc_store *s, rllc_store_checkpoint **list, 
 /* ---- training -------------------------------------------------------------------------------------------- */
 
 rllc_status rllc_store_put_training(rllc_store *s, uint64_t seed, int64_t step, const char *metric, double value) {
-    return put_row(s, RLLC_SQL_PUT_TRAINING,
+    return rllc_store_put_row(s, RLLC_SQL_PUT_TRAINING,
                    RLLC_VALUES(RLLC_STR(metric), RLLC_INT(seed), RLLC_INT(step), RLLC_NUM(value)), NULL);
 }
 
@@ -99,36 +98,5 @@ static bool read_point(sqlite3_stmt *statement, void *element) {
 
 rllc_status rllc_store_training(rllc_store *s, const char *metric, rllc_store_point **list, int64_t *n) {
     return rllc_store_list(s, RLLC_SQL_LIST_TRAINING, RLLC_VALUES(RLLC_STR(metric)), sizeof **list, read_point, list,
-                           n);
-}
-
-/* ---- scores ---------------------------------------------------------------------------------------------- */
-
-rllc_status rllc_store_put_score(rllc_store *s, const rllc_store_score *score) {
-    return put_row(s, RLLC_SQL_PUT_SCORE,
-                   RLLC_VALUES(RLLC_INT(score->checkpoint_id), RLLC_STR(score->metric), RLLC_INT(score->layer),
-                               RLLC_INT(score->head), RLLC_STR(score->corpus), RLLC_NUM(score->value),
-                               RLLC_NUM(score->se), RLLC_INT(score->n)),
-                   NULL);
-}
-
-static bool read_score(sqlite3_stmt *statement, void *element) {
-    rllc_store_score *score = element;
-    score->checkpoint_id = sqlite3_column_int64(statement, 0);
-    score->seed = (uint64_t)sqlite3_column_int64(statement, 1);
-    score->step = sqlite3_column_int64(statement, 2);
-    score->metric = rllc_store_text(statement, 3);
-    score->layer = sqlite3_column_int(statement, 4);
-    score->head = sqlite3_column_int(statement, 5);
-    score->corpus = rllc_store_text(statement, 6);
-    score->value = rllc_store_real(statement, 7);
-    score->se = rllc_store_real(statement, 8);
-    score->n = sqlite3_column_int64(statement, 9);
-    return score->metric && score->corpus;
-}
-
-rllc_status rllc_store_scores(rllc_store *s, const char *metric, rllc_store_score **list, int64_t *n) {
-    if (!metric) return rllc_store_list(s, RLLC_SQL_LIST_SCORES, RLLC_NO_VALUES, sizeof **list, read_score, list, n);
-    return rllc_store_list(s, RLLC_SQL_LIST_SCORES_OF, RLLC_VALUES(RLLC_STR(metric)), sizeof **list, read_score, list,
                            n);
 }

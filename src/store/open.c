@@ -105,22 +105,50 @@ done:
     return status;
 }
 
-static rllc_status create_tables(rllc_store *s) {
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+static rllc_status run_all(rllc_store *s, const char *const *list, size_t n, const char *doing) {
+    rllc_status status = RLLC_OK;
+    for (size_t i = 0; i < n; i++) RLLC_TRY(run_sql(s, list[i], doing));
+done:
+    return status;
+}
+
+/* The tables that are not there yet, and the marks of this version. */
+static rllc_status complete_tables(rllc_store *s, const char *doing) {
     rllc_status status = RLLC_OK;
     char *marks =
         sqlite3_mprintf("PRAGMA application_id=%d; PRAGMA user_version=%d", RLLC_STORE_APPLICATION, RLLC_STORE_VERSION);
+    if (!marks) return rllc_store_fail(s, SQLITE_NOMEM, doing);
+    RLLC_TRY(run_all(s, rllc_store_schema, COUNT(rllc_store_schema), doing));
+    RLLC_TRY(run_sql(s, marks, doing));
+done:
+    sqlite3_free(marks);
+    return status;
+}
+
+static rllc_status create_tables(rllc_store *s) {
+    rllc_status status = RLLC_OK;
     bool fresh = false;
-    if (!marks) return rllc_store_fail(s, SQLITE_NOMEM, "make the store");
     RLLC_TRY(run_sql(s, "PRAGMA auto_vacuum=INCREMENTAL", "make the store")); /* possible before the first table only */
     RLLC_TRY(rllc_store_begin(s));
     status = identify(s, &fresh); /* another process may have been first */
-    for (size_t i = 0; status == RLLC_OK && fresh && i < sizeof rllc_store_schema / sizeof rllc_store_schema[0]; i++) {
-        status = run_sql(s, rllc_store_schema[i], "make the store's tables");
-    }
-    if (status == RLLC_OK && fresh) status = run_sql(s, marks, "mark the store");
+    if (status == RLLC_OK && fresh) status = complete_tables(s, "make the store's tables");
     status = rllc_store_end(s, status);
 done:
-    sqlite3_free(marks);
+    return status;
+}
+
+static rllc_status add_missing(rllc_store *s) {
+    const char *doing = "bring an older store up to date";
+    rllc_status status = RLLC_OK;
+    int64_t version = RLLC_STORE_VERSION;
+    RLLC_TRY(ask_integer(s, "PRAGMA user_version", &version)); /* another process may have been first */
+    if (version == RLLC_STORE_VERSION) return RLLC_OK;
+    if (version < 2) RLLC_TRY(run_all(s, rllc_store_from_1, COUNT(rllc_store_from_1), doing));
+    if (version < 3) RLLC_TRY(run_all(s, rllc_store_from_2, COUNT(rllc_store_from_2), doing));
+    RLLC_TRY(complete_tables(s, doing));
+done:
     return status;
 }
 
@@ -134,10 +162,7 @@ static rllc_status upgrade(rllc_store *s) {
     s->writable = true;
     RLLC_TRY(run_sql(s, "PRAGMA query_only=OFF", "bring an older store up to date"));
     RLLC_TRY(rllc_store_begin(s));
-    status = ask_integer(s, "PRAGMA user_version", &version); /* another process may have been first */
-    for (size_t i = 0; status == RLLC_OK && version == 1 && i < sizeof rllc_store_from_1 / sizeof *rllc_store_from_1; i++)
-        status = run_sql(s, rllc_store_from_1[i], "bring an older store up to date");
-    RLLC_TRY(rllc_store_end(s, status));
+    RLLC_TRY(rllc_store_end(s, add_missing(s)));
     if (!writable) RLLC_TRY(run_sql(s, "PRAGMA query_only=ON", "bring an older store up to date"));
 done:
     s->writable = writable;

@@ -6,15 +6,15 @@
 #define RLLC_STORE_SCHEMA_H
 
 #define RLLC_STORE_APPLICATION 0x724C4C43 /* "rLLC" */
-#define RLLC_STORE_VERSION 2
+#define RLLC_STORE_VERSION 3
 
 static const char *const rllc_store_schema[] = {
-    "CREATE TABLE meta ( -- what the run says about itself\n"
+    "CREATE TABLE IF NOT EXISTS meta ( -- what the run says about itself\n"
     "    key TEXT PRIMARY KEY,      -- 'config', 'title', ...\n"
     "    value TEXT NOT NULL        -- any text, for example a whole YAML file\n"
     ") STRICT, WITHOUT ROWID",
 
-    "CREATE TABLE provenance ( -- where results come from: one row for each process that wrote\n"
+    "CREATE TABLE IF NOT EXISTS provenance ( -- where results come from: one row for each process that wrote\n"
     "    id INTEGER PRIMARY KEY,\n"
     "    process TEXT NOT NULL,     -- hash of machine, process id and start time\n"
     "    created INTEGER NOT NULL,  -- seconds since 1970, UTC\n"
@@ -22,7 +22,7 @@ static const char *const rllc_store_schema[] = {
     "    UNIQUE (process, json)\n"
     ") STRICT",
 
-    "CREATE TABLE corpus ( -- data that a loss is taken over\n"
+    "CREATE TABLE IF NOT EXISTS corpus ( -- data that a loss is taken over\n"
     "    id INTEGER PRIMARY KEY,\n"
     "    name TEXT NOT NULL,        -- 'mix', 'code'\n"
     "    hash TEXT NOT NULL,        -- content hash of the split used for sampling\n"
@@ -31,7 +31,7 @@ static const char *const rllc_store_schema[] = {
     "    UNIQUE (name, hash)\n"
     ") STRICT",
 
-    "CREATE TABLE checkpoint ( -- weights that were saved\n"
+    "CREATE TABLE IF NOT EXISTS checkpoint ( -- weights that were saved\n"
     "    id INTEGER PRIMARY KEY,\n"
     "    seed INTEGER NOT NULL,     -- training run\n"
     "    step INTEGER NOT NULL,     -- completed updates; 0 = initialisation\n"
@@ -43,7 +43,7 @@ static const char *const rllc_store_schema[] = {
     "    UNIQUE (seed, step, hash)\n"
     ") STRICT",
 
-    "CREATE TABLE training ( -- curves over training\n"
+    "CREATE TABLE IF NOT EXISTS training ( -- curves over training\n"
     "    metric TEXT NOT NULL,      -- 'train_loss', 'validation_loss', 'gradient_norm', ...\n"
     "    seed INTEGER NOT NULL,     -- training run\n"
     "    step INTEGER NOT NULL,     -- completed updates\n"
@@ -51,7 +51,7 @@ static const char *const rllc_store_schema[] = {
     "    PRIMARY KEY (metric, seed, step)\n"
     ") STRICT, WITHOUT ROWID",
 
-    "CREATE TABLE score ( -- tidy scores of heads and models\n"
+    "CREATE TABLE IF NOT EXISTS score ( -- tidy scores of heads and models\n"
     "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id), -- whose weights\n"
     "    metric TEXT NOT NULL,      -- 'previous_token', ...\n"
     "    layer INTEGER NOT NULL,    -- from 0; -1 = not of one layer\n"
@@ -60,10 +60,68 @@ static const char *const rllc_store_schema[] = {
     "    value REAL,                -- the score\n"
     "    se REAL,                   -- standard error; NULL = unknown\n"
     "    n INTEGER NOT NULL,        -- samples behind it\n"
+    "    chance REAL,               -- what a head that knows nothing would score; NULL = not defined\n"
     "    PRIMARY KEY (checkpoint_id, metric, layer, head, corpus)\n"
     ") STRICT, WITHOUT ROWID",
 
-    "CREATE TABLE cell ( -- one estimate's worth of sampling: checkpoint x component x corpus x loss\n"
+    "CREATE TABLE IF NOT EXISTS pair ( -- what one head means to another: composition scores, path ablations\n"
+    "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id), -- whose weights\n"
+    "    metric TEXT NOT NULL,      -- 'composition_k', 'path/zero/q', ...\n"
+    "    from_layer INTEGER NOT NULL, -- the head that writes\n"
+    "    from_head INTEGER NOT NULL,\n"
+    "    to_layer INTEGER NOT NULL, -- the head that reads\n"
+    "    to_head INTEGER NOT NULL,\n"
+    "    corpus TEXT NOT NULL,      -- name; '' = no corpus\n"
+    "    value REAL,\n"
+    "    se REAL,                   -- standard error; NULL = unknown or exact\n"
+    "    n INTEGER NOT NULL,        -- samples behind it; 0 = none, it is exact\n"
+    "    chance REAL,               -- what unrelated heads would show; NULL = not defined\n"
+    "    PRIMARY KEY (checkpoint_id, metric, from_layer, from_head, to_layer, to_head, corpus)\n"
+    ") STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE IF NOT EXISTS measure ( -- of a model or a component: norms, curvature, losses by position, ablations of sets\n"
+    "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id), -- whose weights\n"
+    "    metric TEXT NOT NULL,      -- 'hessian_trace', 'weight_norm', ...\n"
+    "    component TEXT NOT NULL,   -- 'full', 'l0h3', 'l0h1+l0h4', ...\n"
+    "    corpus TEXT NOT NULL,      -- name; '' = no corpus\n"
+    "    value REAL,\n"
+    "    se REAL,                   -- standard error; NULL = unknown or exact\n"
+    "    n INTEGER NOT NULL,        -- samples behind it; 0 = none, it is exact\n"
+    "    json TEXT NOT NULL,        -- what one number cannot say: spectra, curves by position; '' = nothing\n"
+    "    PRIMARY KEY (checkpoint_id, metric, component, corpus)\n"
+    ") STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE IF NOT EXISTS context ( -- the tokens whose prediction an ablation of a head changes most\n"
+    "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id), -- whose weights\n"
+    "    layer INTEGER NOT NULL,    -- of the head\n"
+    "    head INTEGER NOT NULL,\n"
+    "    corpus TEXT NOT NULL,      -- name\n"
+    "    ablation TEXT NOT NULL,    -- 'zero', 'mean', ...\n"
+    "    rank INTEGER NOT NULL,     -- 0 = the most affected\n"
+    "    sequence INTEGER NOT NULL, -- row of the corpus' analysis split\n"
+    "    position INTEGER NOT NULL, -- k: token k predicts token k + 1\n"
+    "    loss REAL,                 -- of that prediction, nats\n"
+    "    ablated_loss REAL,         -- the same without the head\n"
+    "    label TEXT NOT NULL,       -- 'induction', 'dyck', 'n-gram', 'skip n-gram', '' = none: the first that holds\n"
+    "    labels INTEGER NOT NULL,   -- all that hold: 1 induction + 2 dyck + 4 n-gram + 8 skip n-gram\n"
+    "    pattern TEXT NOT NULL,     -- token ids of the n-gram or skip n-gram; '' = none\n"
+    "    tokens BLOB NOT NULL,      -- int32 little-endian [k + 2]: the context, then the predicted token\n"
+    "    attention BLOB NOT NULL,   -- float32 little-endian [k + 1]: the head's attention from k\n"
+    "    PRIMARY KEY (checkpoint_id, layer, head, corpus, ablation, rank)\n"
+    ") STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE IF NOT EXISTS head_type ( -- what kind of head it is\n"
+    "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id), -- judged at these weights\n"
+    "    layer INTEGER NOT NULL,\n"
+    "    head INTEGER NOT NULL,\n"
+    "    type TEXT NOT NULL,        -- 'previous-token', 'current-token', 'induction', 'bracket', 'multigram', ...\n"
+    "    source TEXT NOT NULL CHECK (source IN ('automatic', 'manual')),\n"
+    "    evidence TEXT NOT NULL,    -- one line\n"
+    "    json TEXT NOT NULL,        -- thresholds and the numbers they were compared with\n"
+    "    PRIMARY KEY (checkpoint_id, layer, head)\n"
+    ") STRICT, WITHOUT ROWID",
+
+    "CREATE TABLE IF NOT EXISTS cell ( -- one estimate's worth of sampling: checkpoint x component x corpus x loss\n"
     "    id INTEGER PRIMARY KEY,\n"
     "    identity TEXT NOT NULL,    -- hash of everything that decides the result\n"
     "    checkpoint_id INTEGER NOT NULL REFERENCES checkpoint (id), -- the weights w*\n"
@@ -79,9 +137,9 @@ static const char *const rllc_store_schema[] = {
     "    UNIQUE (identity, checkpoint_id, corpus_id, component)\n"
     ") STRICT",
 
-    "CREATE INDEX cell_checkpoint ON cell (checkpoint_id)",
+    "CREATE INDEX IF NOT EXISTS cell_checkpoint ON cell (checkpoint_id)",
 
-    "CREATE TABLE chain ( -- where each chain of a cell stands\n"
+    "CREATE TABLE IF NOT EXISTS chain ( -- where each chain of a cell stands\n"
     "    cell_id INTEGER NOT NULL REFERENCES cell (id) ON DELETE CASCADE, -- its cell\n"
     "    chain INTEGER NOT NULL,    -- from 0\n"
     "    stream INTEGER NOT NULL,   -- chains of one stream share their minibatches\n"
@@ -96,7 +154,7 @@ static const char *const rllc_store_schema[] = {
     "    PRIMARY KEY (cell_id, chain)\n"
     ") STRICT",
 
-    "CREATE TABLE trace ( -- the raw losses: one row a draw\n"
+    "CREATE TABLE IF NOT EXISTS trace ( -- the raw losses: one row a draw\n"
     "    cell_id INTEGER NOT NULL,  -- with chain: row of chain\n"
     "    chain INTEGER NOT NULL,    -- from 0\n"
     "    draw INTEGER NOT NULL,     -- from 0, no gaps\n"
@@ -111,7 +169,7 @@ static const char *const rllc_store_schema[] = {
     "    FOREIGN KEY (cell_id, chain) REFERENCES chain (cell_id, chain) ON DELETE CASCADE\n"
     ") STRICT, WITHOUT ROWID",
 
-    "CREATE TABLE token_losses ( -- per-token losses of a draw, where asked for\n"
+    "CREATE TABLE IF NOT EXISTS token_losses ( -- per-token losses of a draw, where asked for\n"
     "    cell_id INTEGER NOT NULL REFERENCES cell (id) ON DELETE CASCADE, -- its cell\n"
     "    chain INTEGER NOT NULL,    -- -1 = the baseline (loss at w*) of the stream\n"
     "    stream INTEGER NOT NULL,   -- whose minibatches\n"
@@ -122,7 +180,7 @@ static const char *const rllc_store_schema[] = {
     "    PRIMARY KEY (cell_id, chain, stream, draw)\n"
     ") STRICT",
 
-    "CREATE TABLE estimate ( -- derived from the traces; can be rebuilt\n"
+    "CREATE TABLE IF NOT EXISTS estimate ( -- derived from the traces; can be rebuilt\n"
     "    cell_id INTEGER PRIMARY KEY REFERENCES cell (id) ON DELETE CASCADE, -- its cell\n"
     "    name TEXT NOT NULL,        -- 'LLC', 'wrLLC', 'drLLC', 'wdrLLC'\n"
     "    llc_mean REAL,             -- paired: against the loss at w* on each draw's own minibatch\n"
@@ -138,19 +196,19 @@ static const char *const rllc_store_schema[] = {
     "    diagnosis_json TEXT        -- statistics, bias budget and findings behind the verdict\n"
     ") STRICT",
 
-    "CREATE TABLE curvature ( -- of the loss at w* on the coordinates that move\n"
+    "CREATE TABLE IF NOT EXISTS curvature ( -- of the loss at w* on the coordinates that move\n"
     "    cell_id INTEGER PRIMARY KEY REFERENCES cell (id) ON DELETE CASCADE, -- its cell\n"
     "    json TEXT NOT NULL         -- quadratures of the restricted Hessian and of the gradient\n"
     ") STRICT",
 
-    "CREATE TABLE stage ( -- what a run has done, so that unchanged stages are skipped\n"
+    "CREATE TABLE IF NOT EXISTS stage ( -- what a run has done, so that unchanged stages are skipped\n"
     "    stage TEXT PRIMARY KEY,    -- 'tokenize', 'train', ...\n"
     "    input_hash TEXT NOT NULL,  -- hash of its inputs when it last ended\n"
     "    ended INTEGER NOT NULL     -- seconds since 1970, UTC\n"
     ") STRICT, WITHOUT ROWID",
 };
 
-/* From version 1: what the draws recorded and the diagnoses came later. */
+/* What older versions lack besides whole tables, which are made as above. */
 static const char *const rllc_store_from_1[] = {
     "ALTER TABLE chain ADD COLUMN memory BLOB",
     "ALTER TABLE chain ADD COLUMN acceptance REAL",
@@ -161,8 +219,9 @@ static const char *const rllc_store_from_1[] = {
     "ALTER TABLE trace ADD COLUMN mala REAL",
     "ALTER TABLE estimate ADD COLUMN verdict TEXT",
     "ALTER TABLE estimate ADD COLUMN diagnosis_json TEXT",
-    "CREATE TABLE curvature (cell_id INTEGER PRIMARY KEY REFERENCES cell (id) ON DELETE CASCADE, json TEXT NOT NULL) STRICT",
-    "PRAGMA user_version=2",
+};
+static const char *const rllc_store_from_2[] = {
+    "ALTER TABLE score ADD COLUMN chance REAL",
 };
 
 #endif
