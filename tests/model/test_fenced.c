@@ -43,6 +43,12 @@ static void call_attention_backward(const call *c) {
 static void call_cross_entropy(const call *c) {
     c->k->cross_entropy(3, 4, c->p[0], 4, (int32_t *)c->p[1], 1, c->p[2], c->p[3]);
 }
+static void call_log_softmax(const call *c) {
+    c->k->log_softmax(3, 4, c->p[0], 4);
+}
+static void call_kl_divergence(const call *c) {
+    c->k->kl_divergence(3, 4, c->p[0], 4, c->p[1], 5, (int32_t *)c->p[2], 1, c->p[3]);
+}
 static void call_low_rank_loss(const call *c) {
     const rllc_low_rank x = {.rows = 3,
                              .v = 4,
@@ -139,6 +145,8 @@ static const struct {
              {"attention_forward", call_attention_forward, 6},
              {"attention_backward", call_attention_backward, 10},
              {"cross_entropy", call_cross_entropy, 4},
+             {"log_softmax", call_log_softmax, 1},
+             {"kl_divergence", call_kl_divergence, 4},
              {"low_rank_loss", call_low_rank_loss, 11},
              {"zero", call_zero, 1},
              {"multiply", call_multiply, 3},
