@@ -435,6 +435,31 @@ static void test_fenced_attention_gives_the_same_bits(void **state) {
     compare(attention);
 }
 
+/* Losses relative to a reference model of another shape. */
+static void relative_to(void (*f)(rllc_engine *e, const rllc_model *m, results *r), rllc_engine *e, const rllc_model *m,
+                        results *r) {
+    rllc_model reference;
+    make_model(&reference, 2, RLLC_NORM_LN);
+    assert_int_equal(rllc_engine_set_reference(e, &reference), RLLC_OK);
+    f(e, m, r);
+    assert_int_equal(rllc_engine_set_reference(e, NULL), RLLC_OK);
+    rllc_model_release(&reference);
+}
+
+static void evaluate_relative(rllc_engine *e, const rllc_model *m, results *r) {
+    relative_to(evaluate, e, m, r);
+}
+
+static void lockstep_relative(rllc_engine *e, const rllc_model *m, results *r) {
+    relative_to(lockstep, e, m, r);
+}
+
+static void test_fenced_reference_gives_the_same_bits(void **state) {
+    (void)state;
+    compare(evaluate_relative);
+    compare(lockstep_relative);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fenced_slots_refuse_host_memory_and_released_memory),
@@ -443,6 +468,7 @@ int main(void) {
         cmocka_unit_test(test_fenced_evaluate_gives_the_same_bits),
         cmocka_unit_test(test_fenced_lockstep_gives_the_same_bits),
         cmocka_unit_test(test_fenced_attention_gives_the_same_bits),
+        cmocka_unit_test(test_fenced_reference_gives_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
