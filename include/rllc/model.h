@@ -129,6 +129,8 @@ void rllc_engine_set_plain(rllc_engine *e, bool plain);
  * done once for each block of rows. Before any other thread computes. A failure leaves the losses of the next token.
  */
 rllc_status rllc_engine_set_reference(rllc_engine *e, const rllc_model *reference) RLLC_MUST_USE;
+/** RLLC_EMISMATCH unless losses of m on sequences of t tokens can be relative to `reference`. */
+rllc_status rllc_model_check_reference(const rllc_model *m, int64_t t, const rllc_model *reference) RLLC_MUST_USE;
 /** Bytes that a reference adds to an engine of model m: its own engine, and [block rows, d_vocab] floats a thread. */
 int64_t rllc_engine_reference_bytes(const rllc_model *m, const rllc_model *reference, int n_threads);
 /**

@@ -25,23 +25,28 @@ static void drop(rllc_engine *e) {
     e->reference = NULL;
 }
 
+rllc_status rllc_model_check_reference(const rllc_model *m, int64_t t, const rllc_model *reference) {
+    const rllc_model_options *o = &reference->options;
+    if (o->d_vocab != m->options.d_vocab)
+        return rllc_fail(RLLC_EMISMATCH, "the reference model has a vocabulary of %lld, the model one of %lld",
+                         (long long)o->d_vocab, (long long)m->options.d_vocab);
+    if (o->n_ctx < t)
+        return rllc_fail(RLLC_EMISMATCH, "the reference model reads up to %lld tokens, the sequences have %lld",
+                         (long long)o->n_ctx, (long long)t);
+    return RLLC_OK;
+}
+
 rllc_status rllc_engine_set_reference(rllc_engine *e, const rllc_model *reference) {
     rllc_status status = RLLC_OK;
-    const rllc_model_options *o = reference ? &reference->options : NULL;
     drop(e);
     if (!reference) return RLLC_OK;
-    if (o->d_vocab != e->model->options.d_vocab)
-        return rllc_fail(RLLC_EMISMATCH, "the reference model has a vocabulary of %lld, the model one of %lld",
-                         (long long)o->d_vocab, (long long)e->model->options.d_vocab);
-    if (o->n_ctx < e->t)
-        return rllc_fail(RLLC_EMISMATCH, "the reference model reads up to %lld tokens, the model's sequences have %lld",
-                         (long long)o->n_ctx, (long long)e->t);
+    RLLC_TRY(rllc_model_check_reference(e->model, e->t, reference));
     RLLC_TRY(rllc_engine_new(&e->reference, reference, e->max_rows, e->n_threads));
     if (e->reference->k != e->k) RLLC_TRY(rllc_engine_set_kernels(e->reference, e->k));
     RLLC_TRY(rllc_reference_allocate(e));
 done:
     if (status != RLLC_OK) drop(e);
-    return rllc_fail_within(status, "reference model");
+    return status;
 }
 
 int64_t rllc_engine_reference_bytes(const rllc_model *m, const rllc_model *reference, int n_threads) {
