@@ -85,7 +85,8 @@ done:
 static rllc_status run_group(invocation *s, const rllc_model *m, const rllc_store_checkpoint *checkpoint,
                              const rllc_store_corpus *corpus, const rllc_rows *rows, bool given, bool only_cost) {
     double steps, tokens, flops, memory, disk;
-    const rllc_sampling_job job = {.model = m, .reference = s->reference.size ? &s->reference : NULL, .checkpoint = checkpoint, .corpus = corpus, .tokenizer_hash = s->tokenizer_hash,
+    const rllc_sampling_job job = {.model = m, .reference = s->reference.size ? &s->reference : NULL,
+                                   .checkpoint = checkpoint, .corpus = corpus, .tokenizer_hash = s->tokenizer_hash,
                                    .rows = rows, .explicit_batches = given, .sampler = s->sampler,
                                    .options = s->sampling, .store = s->store, .provenance = s->provenance,
                                    .n_threads = (int)s->common.threads, .monitor = rllc_cli_monitor(&s->common),
@@ -362,7 +363,7 @@ const rllc_command rllc_command_sample = {
                 "rllc sample --checkpoint model.safetensors --tokens batches.npy --component l1h0 --noise-level 0 "
                 "--num-chains 1 --trace out.csv\n"
                 "# the complexity of a head in predicting as a smaller model does: KL divergence from that model\n"
-                "rllc sample demo --component l0h3 --loss reference --reference demo/companion/seed-1\n"
+                "rllc sample demo --component l0h3 --loss reference --reference demo/companion/seed-1/step12000\n"
                 "# what it would cost\n"
                 "rllc sample demo --num-draws 1000 --dry-run\n",
     .tables = tables,

@@ -30,7 +30,8 @@ typedef struct rllc_group {
     double member_steps_done;
 } rllc_group;
 
-/** Opens the group under one of the job's losses (reference NULL: next token): cells found or made in the store, unfinished chains read back or started at w*. */
+/** Opens the group under one of the job's losses (reference NULL: of the next token): cells found or made in the store,
+ *  unfinished chains read back or started at w*. */
 rllc_status rllc_group_open(rllc_group *g, const rllc_sampling_job *job, const rllc_model *reference) RLLC_MUST_USE;
 void rllc_group_close(rllc_group *g);
 
