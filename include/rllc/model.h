@@ -178,6 +178,25 @@ rllc_status rllc_engine_set_context(rllc_engine *e, int64_t t) RLLC_MUST_USE;
 rllc_status rllc_engine_attention(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
                                   const int64_t *query, const int64_t *key, float *out) RLLC_MUST_USE;
 
+/* ---- second derivatives and Fisher information ----------------------------------------------------------------- */
+
+/**
+ * Exact products with the Hessian of the mean loss (E10) of a batch, on a component's coordinates: out[i] = H v[i],
+ * i = 0 .. n-1, each [c->size] in the component's layout, by carrying tangents through the forward and the backward
+ * pass (E90-E92); no difference quotient. loss and gradient [c->size] of the same batch: either may be NULL; n = 0 gives
+ * these alone. All vectors share the forward pass and the gradient: a call costs about 1 + 2 n gradients.
+ * A product's bits depend neither on the threads nor on the vectors beside it. Attention is formed in tiles of
+ * 64 queries by T keys, never T x T.
+ * Memory, for the time of the call: rllc_engine_hessian_bytes; vectors beyond 512 MB go in groups, each with its own
+ * forward pass. RLLC_EUNSUPPORTED if the component moves only a part of a tensor, or the kernels' memory is not the
+ * host's.
+ */
+rllc_status rllc_engine_hessian(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
+                                const rllc_component *c, int64_t n, const float *const *v, float *const *out,
+                                double *loss, float *gradient) RLLC_MUST_USE;
+/** Bytes that such a call takes beside the engine's. -1 if the component is refused or without memory. */
+int64_t rllc_engine_hessian_bytes(const rllc_engine *e, int64_t rows, const rllc_component *c, int64_t n);
+
 #ifdef __cplusplus
 }
 #endif
