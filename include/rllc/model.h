@@ -197,6 +197,23 @@ rllc_status rllc_engine_hessian(rllc_engine *e, const float *weights, const int3
 /** Bytes that such a call takes beside the engine's. -1 if the component is refused or without memory. */
 int64_t rllc_engine_hessian_bytes(const rllc_engine *e, int64_t rows, const rllc_component *c, int64_t n);
 
+/** A mean over single predictions: |gradient of -log p(y | x) on the component|^2, which estimates a trace. */
+typedef struct rllc_fisher {
+    double mean, se; /* se: from the means of sequences; NaN for one sequence */
+    int64_t n;       /* predictions */
+} rllc_fisher;
+/**
+ * Trace of the Fisher information on a component (E96), at predictions drawn from the batch: tokens_per_sequence of each
+ * sequence (0: all t - 1), without replacement, by the seeded stream. model: y drawn from the model's own p(. | x), one a
+ * prediction (the Fisher information); empirical: y the token that follows. Either may be NULL; both are measured at the
+ * same predictions. Costs one pass forward and one back a prediction and label, on the tokens up to it and without
+ * the logits of the others. Same bits for any number of threads. Memory for the time of the call: the component's
+ * gradient twice and d_vocab doubles, a thread.
+ */
+rllc_status rllc_engine_fisher(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
+                               const rllc_component *c, int64_t tokens_per_sequence, uint64_t seed, rllc_fisher *model,
+                               rllc_fisher *empirical) RLLC_MUST_USE;
+
 #ifdef __cplusplus
 }
 #endif
