@@ -92,6 +92,32 @@ static void test_products_of_whole_models_agree(void **state) {
     }
 }
 
+/* All predictions, true labels: no sampling is left. The expectation over own labels is met by many seeds. */
+static void test_fisher_agrees(void **state) {
+    (void)state;
+    enum { SEEDS = 400 };
+    fixture f;
+    rllc_component c;
+    rllc_fisher own, true_;
+    double sum = 0, squares = 0;
+    setup(&f, "ln");
+    assert_ok(rllc_component_parse(&c, &f.model, "l1h0"));
+    double *truth = golden_array("../hessian/ln/fisher.npy", NULL);
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        assert_ok(rllc_engine_fisher(f.engine, f.model.weights, f.tokens, f.rows, &c, 0, seed, &own, &true_));
+        sum += own.mean / SEEDS;
+        squares += own.mean * own.mean / SEEDS;
+    }
+    const double se = sqrt((squares - sum * sum) / SEEDS);
+    printf("    Fisher trace: empirical off by %.1e; own labels %.5f +- %.5f, exact %.5f\n",
+           fabs(true_.mean / truth[0] - 1), sum, se, truth[1]);
+    assert_true(fabs(true_.mean / truth[0] - 1) < tolerance);
+    assert_true(fabs(sum - truth[1]) < 3.5 * se && se < 0.03 * truth[1]);
+    free(truth);
+    rllc_component_release(&c);
+    teardown(&f);
+}
+
 int main(int argc, char **argv) {
     (void)argc;
     const int all = run_for_every_table(argv);
@@ -100,6 +126,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hessians_of_components_agree),
         cmocka_unit_test(test_products_of_whole_models_agree),
+        cmocka_unit_test(test_fisher_agrees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
