@@ -169,6 +169,7 @@ double rllc_family_flops(const rllc_model *m, const rllc_component *c);
 
 /** Sequences of the next calls have t <= n_ctx tokens (rows of t ids); n_ctx after rllc_engine_new. */
 rllc_status rllc_engine_set_context(rllc_engine *e, int64_t t) RLLC_MUST_USE;
+int64_t rllc_engine_context(const rllc_engine *e);
 
 /**
  * Attention of every head from one query position to one key position of each sequence, for scores:
