@@ -45,6 +45,22 @@ enum { RLLC_SCORE_ROWS = 256 }; /* sequences a call of the engine; a score needs
 rllc_status rllc_head_score_evaluate(const rllc_head_score *score, rllc_engine *e, const rllc_model *m, int32_t bos,
                                      const rllc_score_options *o, rllc_score_result *out) RLLC_MUST_USE;
 
+/* ---- curvature of a component: mechinterp/curvature.h measures it ------------------------------------------- */
+
+typedef struct rllc_curvature_options {
+    int64_t hessian_rows;        /* sequences of the batch that the loss is taken over */
+    int64_t hessian_probes;      /* vectors of random signs */
+    int64_t hessian_steps;       /* of Lanczos, each one product a probe */
+    int64_t hessian_eigenvalues; /* the largest ones, at most hessian_steps */
+    double hessian_threshold;    /* eigenvalues above it in size are counted; */
+    double hessian_fraction;     /* and those above this share of the largest in size */
+    int64_t hessian_points;      /* of the spectral density */
+    double hessian_width;        /* of its Gaussians, as a share of the spectrum's range */
+    int64_t fisher_tokens;       /* predictions of each sequence behind the Fisher traces; 0 = not measured */
+    uint64_t hessian_seed;
+} rllc_curvature_options;
+extern const rllc_option_table rllc_curvature_option_table;
+
 /* ---- analyses: checkpoint x corpus x item -> rows of the store ------------------------------------------------ */
 
 /** How ablations and paths are measured. */
@@ -60,6 +76,7 @@ extern const rllc_option_table rllc_ablation_option_table;
 typedef struct rllc_analysis_settings {
     rllc_score_options score;
     rllc_ablation_options ablation;
+    rllc_curvature_options curvature;
 } rllc_analysis_settings;
 
 /** A kind of analysis: a constant in its own file, listed in src/mechinterp/analyses.def. */
@@ -96,22 +113,6 @@ rllc_status rllc_analyze_cost(const rllc_analysis_job *job, const rllc_analysis_
                               rllc_analysis_cost *out) RLLC_MUST_USE;
 /** Puts what is missing into the store, task by task. RLLC_ESTOPPED when the monitor asked to stop: what ended stays. */
 rllc_status rllc_analyze(const rllc_analysis_job *job, const rllc_analysis_request *asked, int n) RLLC_MUST_USE;
-
-/* ---- curvature of a component: mechinterp/curvature.h measures it ------------------------------------------- */
-
-typedef struct rllc_curvature_options {
-    int64_t hessian_rows;        /* sequences of the batch that the loss is taken over */
-    int64_t hessian_probes;      /* vectors of random signs */
-    int64_t hessian_steps;       /* of Lanczos, each one product a probe */
-    int64_t hessian_eigenvalues; /* the largest ones, at most hessian_steps */
-    double hessian_threshold;    /* eigenvalues above it in size are counted; */
-    double hessian_fraction;     /* and those above this share of the largest in size */
-    int64_t hessian_points;      /* of the spectral density */
-    double hessian_width;        /* of its Gaussians, as a share of the spectrum's range */
-    int64_t fisher_tokens;       /* predictions of each sequence behind the Fisher traces; 0 = not measured */
-    uint64_t hessian_seed;
-} rllc_curvature_options;
-extern const rllc_option_table rllc_curvature_option_table;
 
 #ifdef __cplusplus
 }
