@@ -14,7 +14,7 @@ static const rllc_option rows[] = {
     RLLC_OPTION(struct options, span_max, RLLC_INTEGER, "0", 0, 65536, NULL, "tokens",
                 "longest span; 0 = half of the row or segment"),
 };
-const rllc_option_table rllc_synth_repeat_option_table = {"repeat", "repeat: a span comes twice", rows,
+const rllc_option_table rllc_synth_repeat_option_table = {"repeat", "a span comes twice (--kind repeat)", rows,
                                                           sizeof rows / sizeof *rows};
 
 /**
