@@ -52,6 +52,26 @@ static inline void attend_token(hand_built *b, int layer, int head, int64_t quer
     *entry(b, rllc_intern_printf("blocks.%d.attn.W_K", layer), head, key, query) = 1;
 }
 
+/**
+ * Undoes a LayerNorm in front of a head whose residual stream always has the mean mu and the deviation sigma: what the
+ * head reads is x + position again (positions are added behind the LayerNorm, so their rows stay as they are).
+ */
+static inline void undo_norm(hand_built *b, int layer, int head, double mu, double sigma) {
+    static const char *const weights[] = {"W_Q", "W_K", "W_V"}, *const biases[] = {"b_Q", "b_K", "b_V"};
+    const rllc_model_options *o = &b->model.options;
+    for (int m = 0; m < 3; m++)
+        for (int64_t d = 0; d < o->d_head; d++) {
+            double sum = 0;
+            for (int64_t i = 0; i < o->d_model; i++) {
+                float *w = entry(b, rllc_intern_printf("blocks.%d.attn.%s", layer, weights[m]), head, i, d);
+                if (i < b->v || i >= b->v + b->t) *w = (float)(sigma * (double)*w);
+                sum += (double)*w;
+            }
+            *entry(b, rllc_intern_printf("blocks.%d.attn.%s", layer, biases[m]), head, d, 0) +=
+                (float)(mu / sigma * sum);
+        }
+}
+
 /** The full circuit: head 0:0 writes the previous token, head 1:0 attends to what followed its own token and copies it.
  */
 static inline void build_induction(hand_built *b, int64_t n_heads, int64_t v, int64_t t, double c, double s,
