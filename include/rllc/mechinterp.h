@@ -114,6 +114,48 @@ rllc_status rllc_analyze_cost(const rllc_analysis_job *job, const rllc_analysis_
 /** Puts what is missing into the store, task by task. RLLC_ESTOPPED when the monitor asked to stop: what ended stays. */
 rllc_status rllc_analyze(const rllc_analysis_job *job, const rllc_analysis_request *asked, int n) RLLC_MUST_USE;
 
+/* ---- types of heads, from what the store knows (docs/heads.md) ------------------------------------------------- */
+
+/** In the order in which their rules are tried. */
+enum {
+    RLLC_HEAD_DEAD,
+    RLLC_HEAD_INDUCTION,
+    RLLC_HEAD_PREVIOUS_TOKEN,
+    RLLC_HEAD_CURRENT_TOKEN,
+    RLLC_HEAD_BRACKET,
+    RLLC_HEAD_MULTIGRAM,
+    RLLC_HEAD_OTHER,
+    RLLC_HEAD_TYPES
+};
+extern const char *const rllc_head_type_names[RLLC_HEAD_TYPES]; /* "dead", "induction", "previous-token", ... */
+
+/** Thresholds of the rules. */
+typedef struct rllc_head_type_options {
+    double induction_ratio, previous_token_ratio, current_token_ratio, bracket_ratio; /* score over chance, at least */
+    double sigmas;                                         /* and this many standard errors above chance */
+    double induction_share, bracket_share, multigram_share; /* of the head's top tokens, at least */
+    double dead_share; /* change of the loss without it over the mean change of all heads, at most */
+    const char *corpus; /* whose evidence counts; NULL or "" = for each number the corpus in which it is strongest */
+} rllc_head_type_options;
+extern const rllc_option_table rllc_head_type_option_table;
+
+/** A type given by hand. */
+typedef struct rllc_head_override {
+    int layer, head;
+    const char *type, *comment; /* interned */
+} rllc_head_override;
+/** Reads "head: type [comment]" lines (YAML) or "head,type[,comment]" lines (a name that ends in .csv). Free *list with
+ *  rllc_free. */
+rllc_status rllc_head_overrides_load(const char *path, rllc_head_override **list, int64_t *n) RLLC_MUST_USE;
+
+/**
+ * Types of all heads of a checkpoint, from the scores in the store (rows of other checkpoints are passed over): out
+ * [n_layers * n_heads], texts interned. An override wins, and the evidence still says what the rules found.
+ */
+rllc_status rllc_head_types_classify(const rllc_store_score *rows, int64_t n_rows, const rllc_store_checkpoint *c,
+                                     const rllc_head_type_options *o, const rllc_head_override *overrides,
+                                     int64_t n_overrides, rllc_store_head_type *out) RLLC_MUST_USE;
+
 #ifdef __cplusplus
 }
 #endif
