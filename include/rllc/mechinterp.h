@@ -55,6 +55,9 @@ typedef struct rllc_analysis_settings {
 /** A kind of analysis: a constant in its own file, listed in src/mechinterp/analyses.def. */
 typedef struct rllc_analysis_kind rllc_analysis_kind;
 const rllc_analysis_kind *const *rllc_analysis_list(int *n);
+/** Its summary, its flag, and how many items it has; item i. */
+const char *rllc_analysis_describe(const rllc_analysis_kind *kind, const char **flag, int *n_items);
+const char *rllc_analysis_item(const rllc_analysis_kind *kind, int i);
 
 /** What is asked: which items of which checkpoints and corpora of a run. */
 typedef struct rllc_analysis_job {

@@ -55,15 +55,15 @@ rllc_status rllc_run_scores(rllc_run *r) {
         rllc_report_message(r->monitor, "scores: unchanged");
         return RLLC_OK;
     }
-    const rllc_score_job job = {.store = r->store,
-                                .folder = c->output,
-                                .scores = c->scores,
-                                .checkpoints = c->score_checkpoints,
-                                .bos = rllc_tokenizer_bos(r->tokenizer),
-                                .options = c->score,
-                                .n_threads = (int)r->common.threads,
-                                .monitor = r->monitor};
-    RLLC_TRY(rllc_scores_run(&job));
+    const rllc_analysis_job job = {.store = r->store,
+                                   .folder = c->output,
+                                   .checkpoints = c->score_checkpoints,
+                                   .bos = rllc_tokenizer_bos(r->tokenizer),
+                                   .settings = {.score = c->score},
+                                   .n_threads = (int)r->common.threads,
+                                   .monitor = r->monitor};
+    const rllc_analysis_request asked = {"score", c->scores};
+    RLLC_TRY(rllc_analyze(&job, &asked, 1));
     RLLC_TRY(rllc_store_stage_done(r->store, "scores", r->identity.scores));
 done:
     return status;

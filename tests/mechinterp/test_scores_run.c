@@ -5,10 +5,12 @@
 #include "support/support.h"
 
 enum { CHECKPOINTS = 3, SCORES = 4, HEADS = 4 };
+#define EVERY "previous_token,current_token,prefix_matching,induction"
 
 typedef struct fixture {
     char folder[64];
-    rllc_score_job job;
+    rllc_analysis_job job;
+    rllc_analysis_request asked;
 } fixture;
 
 static const char *model_path(const fixture *f, int step) {
@@ -51,8 +53,9 @@ static void fixture_open(fixture *f) {
     rllc_string_release(&text);
     f->job.folder = f->folder;
     f->job.bos = 19;
-    f->job.options.score_samples = 300;
+    f->job.settings.score.score_samples = 300;
     f->job.n_threads = 1;
+    f->asked = (rllc_analysis_request){"score", EVERY};
 }
 
 static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *at) {
@@ -68,12 +71,11 @@ static void fixture_close(fixture *f) {
 }
 
 static int64_t missing(const fixture *f) {
-    int64_t asked, left;
-    double tokens;
-    assert_ok(rllc_scores_cost(&f->job, &asked, &left, &tokens));
-    assert_true((tokens > 0) == (left > 0));
-    assert_true(tokens <= (double)left * 16 * (double)f->job.options.score_samples);
-    return left;
+    rllc_analysis_cost cost;
+    assert_ok(rllc_analyze_cost(&f->job, &f->asked, 1, &cost));
+    assert_true((cost.tokens > 0) == (cost.missing > 0) && (cost.flops > cost.tokens) == (cost.missing > 0));
+    assert_true(cost.tokens <= (double)cost.missing * 16 * (double)f->job.settings.score.score_samples);
+    return cost.missing;
 }
 
 static int64_t stored(const fixture *f, const char *metric, rllc_store_score **list) {
@@ -92,14 +94,14 @@ static void test_every_checkpoint_gets_every_score(void **state) {
     rllc_score_result r = {.value = value, .se = se};
     fixture_open(&f);
     assert_int_equal(missing(&f), CHECKPOINTS * SCORES);
-    assert_ok(rllc_scores_run(&f.job));
+    assert_ok(rllc_analyze(&f.job, &f.asked, 1));
     assert_int_equal(missing(&f), 0);
     const int64_t n = stored(&f, "prefix_matching", &list);
     assert_int_equal(n, CHECKPOINTS * HEADS);
     for (int step = 0; step < CHECKPOINTS; step++) { /* against a direct evaluation, to the bit */
         assert_ok(rllc_model_load(&m, model_path(&f, step)));
         assert_ok(rllc_engine_new(&e, &m, RLLC_SCORE_ROWS, 1));
-        assert_ok(rllc_head_score_evaluate(rllc_head_score_find("prefix_matching"), e, &m, 19, &f.job.options, &r));
+        assert_ok(rllc_head_score_evaluate(rllc_head_score_find("prefix_matching"), e, &m, 19, &f.job.settings.score, &r));
         for (int h = 0; h < HEADS; h++) {
             const rllc_store_score *s = &list[step * HEADS + h];
             assert_int_equal(s->step, step);
@@ -127,7 +129,7 @@ static int measured(fixture *f) {
     int n = 0;
     const rllc_monitor monitor = {.context = &n, .progress = count_report};
     f->job.monitor = &monitor;
-    assert_ok(rllc_scores_run(&f->job));
+    assert_ok(rllc_analyze(&f->job, &f->asked, 1));
     f->job.monitor = NULL;
     return n;
 }
@@ -137,17 +139,17 @@ static void test_only_what_is_missing_is_measured(void **state) {
     fixture f;
     rllc_store_score *list;
     fixture_open(&f);
-    f.job.scores = "induction, previous_token,induction";
+    f.asked.items = "induction, previous_token,induction";
     f.job.checkpoints = "0,2";
     assert_int_equal(measured(&f), 4);
     assert_int_equal(measured(&f), 0);
     f.job.checkpoints = NULL;
     assert_int_equal(measured(&f), 2);
-    f.job.scores = NULL;
+    f.asked.items = EVERY;
     assert_int_equal(measured(&f), 6);
-    f.job.options.score_seed = 1;
+    f.job.settings.score.score_seed = 1;
     assert_int_equal(measured(&f), 12);
-    f.job.options.score_samples = 301;
+    f.job.settings.score.score_samples = 301;
     assert_int_equal(measured(&f), 12);
     f.job.bos = -1;
     assert_int_equal(measured(&f), 12);
@@ -169,7 +171,7 @@ static void test_stop_keeps_what_is_measured(void **state) {
     fixture_open(&f);
     const rllc_monitor monitor = {.context = &left, .stop = stop_at_zero};
     f.job.monitor = &monitor;
-    assert_int_equal(rllc_scores_run(&f.job), RLLC_ESTOPPED);
+    assert_int_equal(rllc_analyze(&f.job, &f.asked, 1), RLLC_ESTOPPED);
     assert_non_null(strstr(rllc_error_detail(), "5 of 12"));
     f.job.monitor = NULL;
     assert_int_equal(missing(&f), 7);
@@ -181,27 +183,27 @@ static void test_refusals_name_what_is_wrong(void **state) {
     (void)state;
     fixture f;
     fixture_open(&f);
-    f.job.scores = "prefix_maching";
-    assert_int_equal(rllc_scores_run(&f.job), RLLC_EUSAGE);
+    f.asked.items = "prefix_maching";
+    assert_int_equal(rllc_analyze(&f.job, &f.asked, 1), RLLC_EUSAGE);
     assert_non_null(strstr(rllc_error_detail(), "'prefix_matching'"));
-    f.job.scores = NULL;
+    f.asked.items = EVERY;
     f.job.checkpoints = "1,7";
-    assert_int_equal(rllc_scores_run(&f.job), RLLC_ENOTFOUND);
+    assert_int_equal(rllc_analyze(&f.job, &f.asked, 1), RLLC_ENOTFOUND);
     assert_non_null(strstr(rllc_error_detail(), "step 7"));
     f.job.checkpoints = NULL;
     f.job.bos = 20;
-    assert_int_equal(rllc_scores_run(&f.job), RLLC_EMISMATCH);
+    assert_int_equal(rllc_analyze(&f.job, &f.asked, 1), RLLC_EMISMATCH);
     f.job.bos = 19;
     rllc_model m; /* other weights under a known name */
     assert_ok(rllc_model_load(&m, model_path(&f, 1)));
     m.weights[5] += 1;
     assert_ok(rllc_model_save(&m, NULL, model_path(&f, 1), NULL));
     rllc_model_release(&m);
-    assert_int_equal(rllc_scores_run(&f.job), RLLC_EMISMATCH);
+    assert_int_equal(rllc_analyze(&f.job, &f.asked, 1), RLLC_EMISMATCH);
     assert_non_null(strstr(rllc_error_detail(), "step 1"));
     assert_int_equal(missing(&f), 8); /* step 0 was measured before */
     assert_int_equal(unlink(model_path(&f, 1)), 0);
-    assert_int_equal(rllc_scores_run(&f.job), RLLC_ENOTFOUND);
+    assert_int_equal(rllc_analyze(&f.job, &f.asked, 1), RLLC_ENOTFOUND);
     fixture_close(&f);
 }
 
