@@ -213,9 +213,9 @@ static rllc_status state_cost(const rllc_analysis_job *job, const rllc_analysis_
     const rllc_status status = rllc_analyze_cost(job, asked, n, &cost);
     if (status != RLLC_OK) return status;
     if (dry_run && common->json) return cost_json(&cost);
-    const char *text = rllc_intern_printf("%lld of %lld tasks to do, about %.3g M tokens and %.3g TFLOP",
-                                          (long long)cost.missing, (long long)cost.asked, cost.tokens / 1e6,
-                                          cost.flops / 1e12);
+    const char *text =
+        rllc_intern_printf("%lld of %lld tasks to do, about %.3g M tokens and %.3g TFLOP", (long long)cost.missing,
+                           (long long)cost.asked, cost.tokens / 1e6, cost.flops / 1e12);
     if (dry_run)
         printf("%s\n", text);
     else
@@ -225,8 +225,8 @@ static rllc_status state_cost(const rllc_analysis_job *job, const rllc_analysis_
 
 /** The lines that the flags make; returns how many. */
 static int read_requests(const analyze_options *o, rllc_analysis_request *out) {
-    const rllc_analysis_request all[] = {{"score", o->score},     {"ablate", o->ablate},
-                                         {"paths", o->paths},     {"compose", o->compose},
+    const rllc_analysis_request all[] = {{"score", o->score},         {"ablate", o->ablate},
+                                         {"paths", o->paths},         {"compose", o->compose},
                                          {"curvature", o->curvature}, {"contexts", o->contexts ? "all" : NULL}};
     int n = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
