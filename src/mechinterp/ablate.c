@@ -8,9 +8,9 @@ struct rllc_ablator {
     rllc_engine *engine;
     const rllc_model *m;
     int64_t max_rows;
-    float *z;           /* [max_rows, L, T, H D] outputs of a batch: resampling, and while means are taken */
-    float *mean;        /* [L, H D], or [L, T, H D] position by position */
-    int64_t *sequences; /* [max_rows] whose outputs stand in */
+    float *z;                   /* [max_rows, L, T, H D] outputs of a batch: resampling, and while means are taken */
+    float *mean;                /* [L, H D], or [L, T, H D] position by position */
+    int64_t *sequences;         /* [max_rows] whose outputs stand in */
     rllc_replacement *replaced; /* of all sets of a call, one after the other */
     int64_t n_replaced;
     rllc_ablation *list; /* [sets] */
@@ -148,8 +148,7 @@ rllc_status rllc_ablator_losses(rllc_ablator *a, const int32_t *tokens, int64_t 
     RLLC_TRY(rllc_ablator_prepare(a, tokens, rows, permutation));
     RLLC_TRY(make_room(a, sets, n_sets));
     for (int64_t i = 0; i < n_sets; i++) {
-        a->list[i] =
-            (rllc_ablation){.replaced = a->replaced + at, .n_replaced = sets[i].n, .token_losses = ablated[i]};
+        a->list[i] = (rllc_ablation){.replaced = a->replaced + at, .n_replaced = sets[i].n, .token_losses = ablated[i]};
         for (int64_t h = 0; h < sets[i].n; h++)
             a->replaced[at++] = rllc_ablator_replacement(a, sets[i].heads[h][0], sets[i].heads[h][1]);
     }

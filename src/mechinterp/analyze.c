@@ -414,6 +414,12 @@ static rllc_status run_task(request *q, bench *b, const task *t) {
     rllc_status status = RLLC_OK;
     if (rllc_should_stop(q->job->monitor)) return stopped(q);
     RLLC_TRY(bench_load(b, q, t->checkpoint));
+    if (t->corpus >= 0 && q->corpora[t->corpus].rows.n_ctx != b->model.options.n_ctx) {
+        status = rllc_fail(RLLC_EMISMATCH, "%s: rows of %lld tokens, but the model has n_ctx %lld",
+                           q->corpora[t->corpus].rows.path, (long long)q->corpora[t->corpus].rows.n_ctx,
+                           (long long)b->model.options.n_ctx);
+        goto done;
+    }
     RLLC_TRY(rllc_engine_set_context(b->engine, b->model.options.n_ctx));
     position p = {q, t};
     const rllc_analysis_task given = {.job = q->job,
