@@ -48,7 +48,7 @@ void rllc_delimiters_release(rllc_delimiters *d) {
 
 /* ---- the stack --------------------------------------------------------------------------------------------- */
 
-/* What can be open. TAG: `<` and a letter; MARK: `</`, `<!`, `<?`; ELEMENT: behind `<tag>`, until `</`. */
+/* What can be open. TAG: `<` and a letter; MARK: `<` and anything else; ELEMENT: behind `<tag>`, until `</`. */
 enum { ROUND = 1, SQUARE, CURLY, TAG, MARK, ELEMENT, DOUBLE, SINGLE, CURVED_DOUBLE, CURVED_SINGLE, GUILLEMET };
 
 /* What a byte did. */
@@ -138,12 +138,11 @@ static int greater(rllc_nesting *s) {
     return did;
 }
 
-/* The byte behind `<`. */
+/* The byte behind `<` says what it was: less than, or the beginning of something; then what the byte is itself. */
 static int behind_less(rllc_nesting *s, int c) {
-    if (is_ascii_letter((uint32_t)c)) return opens(s, TAG);
-    if (c != '/' && c != '!' && c != '?') return NOTHING;
+    if (c == ' ' || c == '\n' || c == '\t' || c == '=' || c == '-' || is_digit((uint32_t)c)) return NOTHING;
     const int did = c == '/' ? closes(s, ELEMENT) : OPENED;
-    opens(s, MARK);
+    opens(s, is_ascii_letter((uint32_t)c) ? TAG : MARK);
     return did;
 }
 
@@ -168,14 +167,16 @@ static int delimiter(rllc_nesting *s, int c, int next) {
     case '\n':
         if ((before & 255) == '\n') end_quotes(s);
         return NOTHING;
-    default: return (before & 255) == '<' ? behind_less(s, c) : NOTHING;
+    default: return NOTHING;
     }
 }
 
-static int read_byte(rllc_nesting *s, int c, int next) {
-    const int did = delimiter(s, c, next);
-    s->before = s->before << 8 | (uint32_t)c;
-    return did;
+/* inside: not the first byte of its token. `<<` in one token is an operator. */
+static int read_byte(rllc_nesting *s, int c, int next, bool inside) {
+    const bool less = (s->before & 255) == '<', shift = less && inside && c == '<';
+    const int first = less && !shift ? behind_less(s, c) : NOTHING, second = delimiter(s, c, next);
+    s->before = s->before << 8 | (uint32_t)(shift ? ' ' : c);
+    return first == NOTHING || second == CLOSED ? second : first;
 }
 
 /* Byte j of a token; of the empty ones behind the last, -1. */
@@ -192,7 +193,7 @@ void rllc_nesting_read(rllc_nesting *s, const rllc_delimiters *d, int32_t token,
     }
     for (int64_t j = 0; byte_at(d, token, j) >= 0; j++) {
         const int after = byte_at(d, token, j + 1);
-        (void)read_byte(s, byte_at(d, token, j), after >= 0 ? after : byte_at(d, next, 0));
+        (void)read_byte(s, byte_at(d, token, j), after >= 0 ? after : byte_at(d, next, 0), j > 0);
     }
 }
 
@@ -200,6 +201,6 @@ bool rllc_nesting_closes(const rllc_nesting *s, const rllc_delimiters *d, int32_
     rllc_nesting copy = *s;
     int did = NOTHING;
     for (int64_t j = 0; did == NOTHING && byte_at(d, token, j) >= 0; j++)
-        did = read_byte(&copy, byte_at(d, token, j), byte_at(d, token, j + 1));
+        did = read_byte(&copy, byte_at(d, token, j), byte_at(d, token, j + 1), j > 0);
     return did == CLOSED;
 }

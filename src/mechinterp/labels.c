@@ -4,7 +4,7 @@
 
 #include "mechinterp/labels.h"
 
-const char *const rllc_label_names[RLLC_LABELS] = {"induction", "dyck", "n-gram", "skip n-gram"};
+const char *const rllc_context_label_names[RLLC_CONTEXT_LABELS] = {"induction", "dyck", "n-gram", "skip n-gram"};
 
 bool rllc_is_induction(const int32_t *tokens, int64_t k) {
     for (int64_t j = 0; j < k; j++)
@@ -80,11 +80,11 @@ static rllc_status label_attention(const rllc_prediction *p, int32_t bos, rllc_l
     if (most >= low) {
         const rllc_status status = first_attended(p, start, low, most, &first);
         if (status != RLLC_OK) return status;
-        out->labels |= RLLC_LABEL_NGRAM;
+        out->labels |= RLLC_CONTEXT_NGRAM;
         add_ids(p, first, k + 1, out->pattern);
     }
     if (most < k - 1) {
-        out->labels |= RLLC_LABEL_SKIP_NGRAM;
+        out->labels |= RLLC_CONTEXT_SKIP_NGRAM;
         if (!out->pattern[0]) {
             snprintf(out->pattern, RLLC_PATTERN, "%d +%lld", p->tokens[most], (long long)(k - most - 1));
             add_ids(p, k, k + 1, out->pattern);
@@ -93,12 +93,12 @@ static rllc_status label_attention(const rllc_prediction *p, int32_t bos, rllc_l
     return RLLC_OK;
 }
 
-rllc_status rllc_label(const rllc_prediction *p, const rllc_delimiters *d, rllc_labelled *out) {
+rllc_status rllc_context_label(const rllc_prediction *p, const rllc_delimiters *d, rllc_labelled *out) {
     *out = (rllc_labelled){.label = ""};
-    if (rllc_is_induction(p->tokens, p->k)) out->labels |= RLLC_LABEL_INDUCTION;
-    if (rllc_is_dyck(p->tokens, p->k, d)) out->labels |= RLLC_LABEL_DYCK;
+    if (rllc_is_induction(p->tokens, p->k)) out->labels |= RLLC_CONTEXT_INDUCTION;
+    if (rllc_is_dyck(p->tokens, p->k, d)) out->labels |= RLLC_CONTEXT_DYCK;
     const rllc_status status = label_attention(p, d->bos, out);
-    for (int i = RLLC_LABELS - 1; i >= 0; i--)
-        if (out->labels & 1 << i) out->label = rllc_label_names[i];
+    for (int i = RLLC_CONTEXT_LABELS - 1; i >= 0; i--)
+        if (out->labels & 1 << i) out->label = rllc_context_label_names[i];
     return status;
 }

@@ -6,13 +6,14 @@
 
 /** Bits, in order of precedence. */
 enum {
-    RLLC_LABEL_INDUCTION = 1,
-    RLLC_LABEL_DYCK = 2,
-    RLLC_LABEL_NGRAM = 4,
-    RLLC_LABEL_SKIP_NGRAM = 8,
-    RLLC_LABELS = 4
+    RLLC_CONTEXT_INDUCTION = 1,
+    RLLC_CONTEXT_DYCK = 2,
+    RLLC_CONTEXT_NGRAM = 4,
+    RLLC_CONTEXT_SKIP_NGRAM = 8,
+    RLLC_CONTEXT_LABELS = 4
 };
-extern const char *const rllc_label_names[RLLC_LABELS]; /* as stored: "induction", "dyck", "n-gram", "skip n-gram" */
+extern const char
+    *const rllc_context_label_names[RLLC_CONTEXT_LABELS]; /* as stored: "induction", "dyck", "n-gram", "skip n-gram" */
 
 enum {
     RLLC_NGRAM_LONGEST = 6, /* tokens of an n-gram, the predicted one among them */
@@ -34,7 +35,7 @@ typedef struct rllc_labelled {
 } rllc_labelled;
 
 /** Definitions L1-L4 of docs/contexts.md. */
-rllc_status rllc_label(const rllc_prediction *p, const rllc_delimiters *d, rllc_labelled *out) RLLC_MUST_USE;
+rllc_status rllc_context_label(const rllc_prediction *p, const rllc_delimiters *d, rllc_labelled *out) RLLC_MUST_USE;
 
 /** L1: token k stood before, followed by token k + 1. */
 bool rllc_is_induction(const int32_t *tokens, int64_t k);

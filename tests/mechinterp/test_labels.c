@@ -72,6 +72,7 @@ static void test_typographic_quotes(void **state) {
     assert_false(CLOSES("\xe2\x80\x9c", "a", "\xe2\x80"));        /* not before its last byte */
     assert_false(CLOSES("\xe2\x80\x98", "I", "\xe2\x80\x99m"));   /* an apostrophe */
     assert_false(CLOSES("\xe2\x80\x98", "caf\xc3\xa9", "\xe2\x80\x99s"));
+    assert_true(CLOSES("\xe2\x80\x98", "I ", "\xe2\x80\x99m")); /* behind a blank */
     assert_true(CLOSES(" '", "caf\xc3\xa9", "'"));
     assert_true(CLOSES("\xe2\x80\x94", "'", "a", "'")); /* a dash is no letter */
 }
@@ -87,6 +88,13 @@ static void test_tags(void **state) {
     assert_false(CLOSES("<b>", "a", "</b>", "</"));
     assert_true(CLOSES("<b><i>", "a", "</i>", "</"));
     assert_true(CLOSES("<!", "--", "a", " >"));
+    assert_true(CLOSES("<", "<", "a", ">", ">"));
+    assert_true(CLOSES("<", "(", "a", ")", ">"));
+    assert_true(CLOSES("<", ">"));
+    assert_false(CLOSES("a", " <<", " b", " >"));
+    assert_false(CLOSES("a", " <<", "b", " >"));
+    assert_false(CLOSES("a", "<=", "b", " >"));
+    assert_false(CLOSES("<", "</", "a", "<"));
     assert_false(CLOSES("a", " < ", "3", ">")); /* less than */
     assert_false(CLOSES("<b", "-", ">"));       /* an arrow */
     assert_false(CLOSES("<b", " =", ">"));
@@ -162,7 +170,7 @@ static rllc_labelled label_of(const int32_t *tokens, int64_t k, const float *att
     float *a = test_memory(k + 1, sizeof *a);
     memcpy(t, tokens, (size_t)(k + 2) * sizeof *t);
     memcpy(a, attention, (size_t)(k + 1) * sizeof *a);
-    assert_ok(rllc_label(&(rllc_prediction){t, k, a}, &d, &out));
+    assert_ok(rllc_context_label(&(rllc_prediction){t, k, a}, &d, &out));
     free(t);
     free(a);
     rllc_delimiters_release(&d);
@@ -186,13 +194,13 @@ static void test_induction_needs_the_pair(void **state) {
     assert_true(rllc_is_induction(IDS(1, 1, 1), 1)); /* the pair may overlap itself */
     assert_false(rllc_is_induction(IDS(2, 1, 1), 1));
     assert_true(rllc_is_induction(IDS(0, 1, 0, 1), 2)); /* BOS is a token here */
-    assert_label(label_of(IDS(0, 1, 2, 3, 1, 2), 4, A(1, 0, 0, 0, 0), BOS), RLLC_LABEL_INDUCTION, "induction", "");
+    assert_label(label_of(IDS(0, 1, 2, 3, 1, 2), 4, A(1, 0, 0, 0, 0), BOS), RLLC_CONTEXT_INDUCTION, "induction", "");
 }
 
 static void test_ngrams_are_as_short_as_covers_what_is_attended(void **state) {
     (void)state;
     const int32_t *t = IDS(0, 1, 2, 3, 4, 5, 6, 7, 1);
-    const int ngram = RLLC_LABEL_NGRAM, both = RLLC_LABEL_NGRAM | RLLC_LABEL_SKIP_NGRAM;
+    const int ngram = RLLC_CONTEXT_NGRAM, both = RLLC_CONTEXT_NGRAM | RLLC_CONTEXT_SKIP_NGRAM;
     assert_label(label_of(t, 7, A(0, 0, 0, 0, 0, 0, 0, 1), BOS), ngram, "n-gram", "7 1");
     assert_label(label_of(t, 7, A(0, 0, 0, 0, 0, 0, 1, 0), BOS), ngram, "n-gram", "6 7 1");
     assert_label(label_of(t, 7, A(0, 0, 0, 0, 0, .4F, 0, .6F), BOS), ngram, "n-gram", "7 1"); /* .6 suffices */
@@ -212,7 +220,7 @@ static void test_ngrams_are_as_short_as_covers_what_is_attended(void **state) {
 static void test_skip_ngrams(void **state) {
     (void)state;
     const int32_t *t = IDS(0, 1, 2, 3, 4, 5, 6, 7, 1);
-    const int skip = RLLC_LABEL_SKIP_NGRAM, both = RLLC_LABEL_NGRAM | RLLC_LABEL_SKIP_NGRAM;
+    const int skip = RLLC_CONTEXT_SKIP_NGRAM, both = RLLC_CONTEXT_NGRAM | RLLC_CONTEXT_SKIP_NGRAM;
     assert_label(label_of(t, 7, A(0, 0, 1, 0, 0, 0, 0, 0), BOS), skip, "skip n-gram", "2 +4 7 1");
     assert_label(label_of(t, 7, A(0, 1, 0, 0, 0, 0, 0, 0), BOS), skip, "skip n-gram", "1 +5 7 1");
     assert_label(label_of(t, 7, A(0, 0, 0, 0, 0, 1, 0, 0), BOS), both, "n-gram", "5 6 7 1"); /* near enough for both */
@@ -228,7 +236,7 @@ static void test_attention_on_bos_is_a_sink(void **state) {
     found = label_of(t, 7, A(.4F, 0, 0, 0, 0, 0, .3F, .3F), BOS);
     assert_label(found, 0, "", "");
     found = label_of(t, 7, A(1, 0, 0, 0, 0, 0, 0, 0), -1); /* no BOS: an ordinary token */
-    assert_label(found, RLLC_LABEL_SKIP_NGRAM, "skip n-gram", "0 +6 7 1");
+    assert_label(found, RLLC_CONTEXT_SKIP_NGRAM, "skip n-gram", "0 +6 7 1");
     assert_false(found.sink);
     assert_label(label_of(IDS(0, 5, 6), 1, A(1, 0), BOS), 0, "", ""); /* near, too */
 }
@@ -236,9 +244,9 @@ static void test_attention_on_bos_is_a_sink(void **state) {
 static void test_first_positions(void **state) {
     (void)state;
     assert_label(label_of(IDS(0, 5), 0, A(1), BOS), 0, "", "");
-    assert_label(label_of(IDS(3, 5), 0, A(1), BOS), RLLC_LABEL_NGRAM, "n-gram", "3 5");
-    assert_label(label_of(IDS(0, 5, 6), 1, A(.2F, .8F), BOS), RLLC_LABEL_NGRAM, "n-gram", "5 6");
-    assert_label(label_of(IDS(4, 5, 6), 1, A(.8F, .2F), BOS), RLLC_LABEL_NGRAM, "n-gram", "4 5 6");
+    assert_label(label_of(IDS(3, 5), 0, A(1), BOS), RLLC_CONTEXT_NGRAM, "n-gram", "3 5");
+    assert_label(label_of(IDS(0, 5, 6), 1, A(.2F, .8F), BOS), RLLC_CONTEXT_NGRAM, "n-gram", "5 6");
+    assert_label(label_of(IDS(4, 5, 6), 1, A(.8F, .2F), BOS), RLLC_CONTEXT_NGRAM, "n-gram", "4 5 6");
 }
 
 static void test_patterns_stay_within_a_document(void **state) {
@@ -248,15 +256,15 @@ static void test_patterns_stay_within_a_document(void **state) {
     assert_false(label_of(t, 7, A(0, 0, 0, 1, 0, 0, 0, 0), BOS).sink);
     assert_label(label_of(t, 7, A(0, 0, 0, 0, 1, 0, 0, 0), BOS), 0, "", "");
     assert_true(label_of(t, 7, A(0, 0, 0, 0, 1, 0, 0, 0), BOS).sink);
-    assert_label(label_of(t, 7, A(0, 0, 0, .4F, 0, 0, .1F, .5F), BOS), RLLC_LABEL_NGRAM, "n-gram", "7 1");
+    assert_label(label_of(t, 7, A(0, 0, 0, .4F, 0, 0, .1F, .5F), BOS), RLLC_CONTEXT_NGRAM, "n-gram", "7 1");
     assert_label(label_of(IDS(0, 1, 2, 0, 4), 3, A(0, 0, 0, 1), BOS), 0, "", ""); /* u is BOS */
-    assert_label(label_of(IDS(0, 1, 2, 3, 0), 3, A(0, 0, 0, 1), BOS), RLLC_LABEL_NGRAM, "n-gram",
+    assert_label(label_of(IDS(0, 1, 2, 3, 0), 3, A(0, 0, 0, 1), BOS), RLLC_CONTEXT_NGRAM, "n-gram",
                  "3 0"); /* the end of a document is predicted like a token */
 }
 
 static void test_several_labels_and_their_precedence(void **state) {
     (void)state;
-    const int I = RLLC_LABEL_INDUCTION, D = RLLC_LABEL_DYCK, N = RLLC_LABEL_NGRAM, S = RLLC_LABEL_SKIP_NGRAM;
+    const int I = RLLC_CONTEXT_INDUCTION, D = RLLC_CONTEXT_DYCK, N = RLLC_CONTEXT_NGRAM, S = RLLC_CONTEXT_SKIP_NGRAM;
     const int32_t *both = IDS(0, 8, 1, 9, 8, 1, 9); /* (a)(a) */
     assert_label(label_of(both, 5, A(1, 0, 0, 0, 0, 0), BOS), I | D, "induction", "");
     assert_label(label_of(both, 5, A(0, 0, 0, 0, 0, 1), BOS), I | D | N, "induction", "1 9");
