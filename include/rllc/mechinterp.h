@@ -86,7 +86,7 @@ typedef struct rllc_analysis_job {
     rllc_store *store;
     const char *folder;      /* of the run: checkpoints, corpora/NAME/analysis.npy, tokenizer.json */
     const char *checkpoints; /* steps (rllc_grid_parse), "all", "dozen" or "two"; NULL or "" = what each kind takes */
-    const char *corpora;     /* comma-separated names; NULL or "" = all of the run */
+    const char *corpora;     /* names, or name=folder of a packed corpus, with commas; NULL or "" = all of the run */
     int64_t bos;             /* id of BOS, -1 = none */
     rllc_analysis_settings settings;
     int n_threads;

@@ -123,6 +123,17 @@ rllc_status rllc_engine_set_kernels(rllc_engine *e, const rllc_kernels *k) RLLC_
 /** Every member on the plain path, which is the definition of the others: for tests, and to see what those save. */
 void rllc_engine_set_plain(rllc_engine *e, bool plain);
 /**
+ * From now on every loss is relative to `reference`: the mean over predictions of KL(p_reference || p) (E99), for
+ * evaluate and lockstep alike, at the base and for every member, with gradients and token losses. NULL: of the next
+ * token again. Any model of the same vocabulary whose n_ctx is at least the context in use, borrowed; its forward pass is
+ * done once for each block of rows. Before any other thread computes. A failure leaves the losses of the next token.
+ */
+rllc_status rllc_engine_set_reference(rllc_engine *e, const rllc_model *reference) RLLC_MUST_USE;
+/** RLLC_EMISMATCH unless losses of m on sequences of t tokens can be relative to `reference`. */
+rllc_status rllc_model_check_reference(const rllc_model *m, int64_t t, const rllc_model *reference) RLLC_MUST_USE;
+/** Bytes that a reference adds to an engine of model m: its own engine, and [block rows, d_vocab] floats a thread. */
+int64_t rllc_engine_reference_bytes(const rllc_model *m, const rllc_model *reference, int n_threads);
+/**
  * Bytes an engine holds once it has served calls of `rows` sequences with these members (n_members = 0: loss only;
  * one full member: training). Member weights and gradients of the caller are not counted. -1 without memory.
  */
