@@ -11,7 +11,7 @@
 
 static const rllc_option options[] = {
     RLLC_OPTION(rllc_context_options, context_sequences, RLLC_INTEGER, "1000", 1, 1e9, NULL, "sequences",
-                "sequences of the analysis split that are looked at; all if it has fewer"),
+                "sequences of the analysis split that are looked at, evenly spread; all if it has fewer"),
     RLLC_OPTION(rllc_context_options, context_records, RLLC_INTEGER, "1000", 1, 1e6, NULL, "predictions",
                 "predictions kept of a head: those that suffer most without it"),
     RLLC_OPTION(rllc_context_options, context_per_sequence, RLLC_INTEGER, "4", 1, RLLC_TOP_OF_SEQUENCE, NULL,
@@ -122,14 +122,19 @@ static void measurement_release(measurement *m) {
     rllc_free(m->ablated);
 }
 
+/* Sequence i is this row of the split. */
+static int64_t row_of(const measurement *m, int64_t i) {
+    return rllc_spread(i, m->n_sequences, m->task->rows->rows);
+}
+
 static rllc_status add_batch(measurement *m, int64_t first, int64_t rows) {
     rllc_status status = RLLC_OK;
     const int64_t T = m->task->model->options.n_ctx, per_sequence = m->task->job->settings.context.context_per_sequence;
-    for (int64_t r = 0; r < rows; r++) rllc_rows_get(m->task->rows, first + r, m->tokens + r * T);
+    for (int64_t r = 0; r < rows; r++) rllc_rows_get(m->task->rows, row_of(m, first + r), m->tokens + r * T);
     RLLC_TRY(rllc_ablator_losses(m->ablator, m->tokens, rows, 0, m->sets.list, m->sets.n, m->base, m->ablated));
     for (int64_t h = 0; h < m->n_heads; h++)
         for (int64_t r = 0; r < rows; r++)
-            RLLC_TRY(rllc_top_add(&m->tops[h], per_sequence, first + r, T - 1, m->base + r * (T - 1),
+            RLLC_TRY(rllc_top_add(&m->tops[h], per_sequence, row_of(m, first + r), T - 1, m->base + r * (T - 1),
                                   m->ablated[h] + r * (T - 1)));
 done:
     return status;
