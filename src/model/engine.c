@@ -125,6 +125,10 @@ rllc_status rllc_engine_set_context(rllc_engine *e, int64_t t) {
     return RLLC_OK;
 }
 
+int64_t rllc_engine_context(const rllc_engine *e) {
+    return e->t;
+}
+
 /* ---- what members need ------------------------------------------------------------------------------------------- */
 
 rllc_status rllc_engine_plan(rllc_engine *e, const rllc_member *members, int64_t n) {

@@ -304,6 +304,16 @@ typedef struct rllc_layer_pass {
     bool all;   /* z and dz have a column for every head, else for the listed ones */
 } rllc_layer_pass;
 
+/** Gradient of the residual stream leaving the last layer (ws->dx), from that of what the unembedding reads.  (E3) */
+void rllc_final_norm_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weights *w,
+                              const rllc_plan *plan, int64_t rows, const rllc_activations *a, float *g);
+/** What layer l of a backward pass does; *through: the gradient goes on to the layer's input. */
+rllc_layer_pass rllc_layer_pass_of(const rllc_engine *e, const rllc_pass_weights *w, const rllc_plan *plan, int l,
+                                   bool *through);
+/** Layer l: gradients of its planned tensors; ws->dx becomes that of its input, unless `stop`: then ws->dqkv is left.
+ */
+void rllc_layer_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_pass *s, int l, bool stop,
+                         const rllc_block *b, const rllc_activations *a, float *g);
 /** dq, dk, dv of the heads that go through, into ws->dqkv.                                                     (E5) */
 void rllc_attention_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_pass *s, const rllc_block *b,
                              const float *qkv, const float *z, const float *dz, int64_t ldz, const float *lse);
