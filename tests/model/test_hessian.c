@@ -112,8 +112,7 @@ static void test_hessian_of_shorter_sequences(void **state) {
     bed_release(&b);
 }
 
-/* ---- what any Hessian is
- * ------------------------------------------------------------------------------------------------ */
+/* ---- what any Hessian is ------------------------------------------------------------------------------------------- */
 
 static void test_hessian_is_symmetric_and_linear(void **state) {
     (void)state;

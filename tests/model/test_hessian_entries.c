@@ -1,9 +1,6 @@
 /* Exact Hessian products, entry by entry, against second differences of the model written again in double. */
 #include "model/hessian_bed.h"
 
-/* ---- the model again, in double
- * --------------------------------------------------------------------------------------- */
-
 typedef struct plain {
     const rllc_model *m;
     const double *w;
