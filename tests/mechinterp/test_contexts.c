@@ -1,4 +1,5 @@
 /* Tokens in context of a run, in its store: against losses of models without a head, and what may not matter. */
+#include "mechinterp/analysis.h"
 #include "mechinterp/analysis_world.h"
 #include "mechinterp/hand_built.h"
 #include "mechinterp/labels.h"
@@ -313,6 +314,7 @@ static void test_only_means_wait_to_be_asked_for(void **state) {
         rllc_analysis_describe(list[i], &flag, &items);
         if (strcmp(flag, "contexts") != 0) continue;
         assert_int_equal(items, 1);
+        assert_int_equal(list[i]->on_request, strcmp(rllc_analysis_item(list[i], 0), "mean") == 0);
         contexts++;
     }
     assert_int_equal(contexts, 2);
