@@ -47,9 +47,19 @@ rllc_status rllc_head_score_evaluate(const rllc_head_score *score, rllc_engine *
 
 /* ---- analyses: checkpoint x corpus x item -> rows of the store ------------------------------------------------ */
 
+/** How ablations and paths are measured. */
+typedef struct rllc_ablation_options {
+    int64_t ablation_contexts;     /* sequences of the analysis split; fewer if it has fewer */
+    int64_t ablation_permutations; /* other sequences that resampling takes outputs from, one after the other */
+    const char *ablation_sets;     /* heads ablated together: "0:1+0:4,1:6+1:7"; NULL = none */
+    int64_t path_contexts;         /* sequences behind the paths */
+} rllc_ablation_options;
+extern const rllc_option_table rllc_ablation_option_table;
+
 /** Settings of every kind of analysis; each kind reads its own part. */
 typedef struct rllc_analysis_settings {
     rllc_score_options score;
+    rllc_ablation_options ablation;
 } rllc_analysis_settings;
 
 /** A kind of analysis: a constant in its own file, listed in src/mechinterp/analyses.def. */

@@ -160,6 +160,29 @@ typedef struct rllc_replacement {
     const int64_t *sequences; /* [rows] or NULL */
 } rllc_replacement;
 
+/** These replacements (copied; z borrowed; none: n = 0) hold in every pass from now on: losses, gradients, attention. */
+rllc_status rllc_engine_set_replacements(rllc_engine *e, const rllc_replacement *list, int64_t n) RLLC_MUST_USE;
+
+/** Where the heads of an ablation are replaced. */
+typedef struct rllc_ablation {
+    const rllc_replacement *replaced;
+    int64_t n_replaced;
+    /* a path: replaced only in what this head's queries, keys or values are made from; all replaced heads are of the
+       layer below. layer 0: no path, replaced for everything. */
+    int into_layer, into_head;
+    bool into_q, into_k, into_v;
+    float *token_losses; /* out [rows, t-1] */
+} rllc_ablation;
+/**
+ * Losses of every prediction with heads replaced, each ablation apart from the others; base_token_losses (may be NULL):
+ * without. Layers below the lowest replaced head are computed once. Replacing by equal numbers changes no bit.
+ */
+rllc_status rllc_engine_ablate(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
+                               const rllc_ablation *list, int64_t n, float *base_token_losses) RLLC_MUST_USE;
+/** Outputs of all heads: z [rows, n_layers, t, n_heads d_head]. */
+rllc_status rllc_engine_outputs(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
+                                float *z) RLLC_MUST_USE;
+
 /**
  * Losses and gradients of many members on one minibatch, around base weights [P]; what is frozen is computed once
  * (E11). base_loss (may be NULL): mean loss at the base weights on the same batch; base_token_losses [B, T-1] or NULL.

@@ -41,7 +41,7 @@ static const rllc_option options[] = {
 };
 static const rllc_option_table table = {"analyze", "what is measured; nothing named: everything", options,
                                         sizeof options / sizeof options[0]};
-static const rllc_option_table *const tables[] = {&table, &rllc_score_option_table, NULL};
+static const rllc_option_table *const tables[] = {&table, &rllc_score_option_table, &rllc_ablation_option_table, NULL};
 
 /** From the meta entry that rllc train leaves, or from the corpora that rllc run knows. */
 static rllc_status stored_bos(rllc_store *s, int64_t *out) {
@@ -213,9 +213,9 @@ static rllc_status state_cost(const rllc_analysis_job *job, const rllc_analysis_
     const rllc_status status = rllc_analyze_cost(job, asked, n, &cost);
     if (status != RLLC_OK) return status;
     if (dry_run && common->json) return cost_json(&cost);
-    const char *text = rllc_intern_printf("%lld of %lld tasks to do, about %.3g M tokens and %.3g TFLOP",
-                                          (long long)cost.missing, (long long)cost.asked, cost.tokens / 1e6,
-                                          cost.flops / 1e12);
+    const char *text =
+        rllc_intern_printf("%lld of %lld tasks to do, about %.3g M tokens and %.3g TFLOP", (long long)cost.missing,
+                           (long long)cost.asked, cost.tokens / 1e6, cost.flops / 1e12);
     if (dry_run)
         printf("%s\n", text);
     else
@@ -225,8 +225,8 @@ static rllc_status state_cost(const rllc_analysis_job *job, const rllc_analysis_
 
 /** The lines that the flags make; returns how many. */
 static int read_requests(const analyze_options *o, rllc_analysis_request *out) {
-    const rllc_analysis_request all[] = {{"score", o->score},     {"ablate", o->ablate},
-                                         {"paths", o->paths},     {"compose", o->compose},
+    const rllc_analysis_request all[] = {{"score", o->score},         {"ablate", o->ablate},
+                                         {"paths", o->paths},         {"compose", o->compose},
                                          {"curvature", o->curvature}, {"contexts", o->contexts ? "all" : NULL}};
     int n = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -267,9 +267,10 @@ static rllc_status analyze_main(int argc, const char *const *argv) {
     rllc_analysis_settings settings;
     const char *folder = NULL;
     int n = 0;
-    rllc_options_default(&table, &o);
-    rllc_options_default(&rllc_score_option_table, &settings.score);
-    const rllc_option_binding bindings[] = {{&table, &o}, {&rllc_score_option_table, &settings.score}};
+    const rllc_option_binding bindings[] = {
+        {&table, &o}, {&rllc_score_option_table, &settings.score}, {&rllc_ablation_option_table, &settings.ablation}};
+    for (size_t i = 0; i < sizeof bindings / sizeof *bindings; i++)
+        rllc_options_default(bindings[i].table, bindings[i].object);
     rllc_status status = rllc_cli_options(&rllc_command_analyze, &common, bindings, sizeof bindings / sizeof *bindings,
                                           argc, argv, &folder, 1, &n);
     if (status != RLLC_OK || common.help) return status;

@@ -38,4 +38,9 @@ rllc_status rllc_ablator_losses(rllc_ablator *a, const int32_t *tokens, int64_t 
                                 const rllc_head_set *sets, int64_t n_sets, float *base,
                                 float *const *ablated) RLLC_MUST_USE;
 
+/* The pieces, for who combines them otherwise (paths): what stands in for a head, valid until the next prepare. */
+rllc_status rllc_ablator_prepare(rllc_ablator *a, const int32_t *tokens, int64_t rows,
+                                 int64_t permutation) RLLC_MUST_USE;
+rllc_replacement rllc_ablator_replacement(const rllc_ablator *a, int layer, int head);
+
 #endif

@@ -10,8 +10,8 @@ typedef struct rllc_analysis_task {
     const rllc_analysis_job *job;
     const char *item;
     const rllc_store_checkpoint *checkpoint;
-    const rllc_model *model; /* the checkpoint's weights */
-    rllc_engine *engine;     /* for as many sequences a call as the kind asked for */
+    const rllc_model *model;         /* the checkpoint's weights */
+    rllc_engine *engine;             /* for as many sequences a call as the kind asked for */
     const rllc_store_corpus *corpus; /* NULL unless the kind reads text, like what follows */
     const rllc_rows *rows;           /* its analysis split */
     const rllc_rows *train;          /* training split of the corpus that the model was trained on; NULL if not there */
@@ -20,13 +20,13 @@ typedef struct rllc_analysis_task {
 } rllc_analysis_task;
 
 struct rllc_analysis_kind {
-    const char *name;        /* "scores" */
-    const char *flag;        /* selects its items; kinds may share one: "score" */
+    const char *name; /* "scores" */
+    const char *flag; /* selects its items; kinds may share one: "score" */
     const char *summary, *source;
-    bool of_corpus;          /* once for every corpus; else once a checkpoint */
-    bool on_request;         /* not part of "everything" */
-    const char *checkpoints; /* "all", "dozen" (log-spaced), "two" (one sixth of training, and its end) */
-    int64_t sequences;       /* a call of the engine; 0: needs none */
+    bool of_corpus;             /* once for every corpus; else once a checkpoint */
+    bool on_request;            /* not part of "everything" */
+    const char *checkpoints;    /* "all", "dozen" (log-spaced), "two" (one sixth of training, and its end) */
+    int64_t sequences;          /* a call of the engine; 0: needs none */
     const char *(*item)(int i); /* NULL from the first i that there is none */
     /** Everything but weights, corpus and item that decides the result: settings and the version of the arithmetic.
      *  Interned. */

@@ -1,4 +1,5 @@
-/* Everything that is asked of a run's heads, into its store: which tasks there are, what they cost, and running them. */
+/* Everything that is asked of a run's heads, into its store: which tasks there are, what they cost, and running them.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +56,7 @@ typedef struct request {
     task *tasks;
     int64_t n_tasks;
     rllc_analysis_cost cost;
-    double done_flops;    /* of the tasks that have ended, of those missing */
+    double done_flops; /* of the tasks that have ended, of those missing */
     int64_t done_tasks;
 } request;
 
@@ -311,11 +312,9 @@ static void add_checkpoint(request *q, const rllc_model *shape, int64_t checkpoi
         for (int64_t c = 0; at[k] && c < passes; c++)
             for (int i = 0; i < MAX_ITEMS && kinds[k]->item(i); i++)
                 if (q->wanted[k][i])
-                    add_task(q, shape,
-                             (task){.kind = k,
-                                    .item = i,
-                                    .checkpoint = checkpoint,
-                                    .corpus = kinds[k]->of_corpus ? c : -1});
+                    add_task(
+                        q, shape,
+                        (task){.kind = k, .item = i, .checkpoint = checkpoint, .corpus = kinds[k]->of_corpus ? c : -1});
     }
 }
 
@@ -401,8 +400,7 @@ static void report(const request *q, const task *t, double flops) {
 }
 
 static rllc_status stopped(const request *q) {
-    return rllc_fail(RLLC_ESTOPPED,
-                     "stopped after %lld of %lld tasks, all saved; run the same command again to go on",
+    return rllc_fail(RLLC_ESTOPPED, "stopped after %lld of %lld tasks, all saved; run the same command again to go on",
                      (long long)q->done_tasks, (long long)q->cost.missing);
 }
 
@@ -416,6 +414,12 @@ static rllc_status run_task(request *q, bench *b, const task *t) {
     rllc_status status = RLLC_OK;
     if (rllc_should_stop(q->job->monitor)) return stopped(q);
     RLLC_TRY(bench_load(b, q, t->checkpoint));
+    if (t->corpus >= 0 && q->corpora[t->corpus].rows.n_ctx != b->model.options.n_ctx) {
+        status = rllc_fail(RLLC_EMISMATCH, "%s: rows of %lld tokens, but the model has n_ctx %lld",
+                           q->corpora[t->corpus].rows.path, (long long)q->corpora[t->corpus].rows.n_ctx,
+                           (long long)b->model.options.n_ctx);
+        goto done;
+    }
     RLLC_TRY(rllc_engine_set_context(b->engine, b->model.options.n_ctx));
     position p = {q, t};
     const rllc_analysis_task given = {.job = q->job,

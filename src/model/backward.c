@@ -40,6 +40,10 @@ void rllc_attention_backward(const rllc_engine *e, rllc_workspace *ws, const rll
     const int64_t D = e->model->options.d_head;
     for (int64_t i = 0; i < s->n_heads; i++) {
         const int64_t at = column(s, s->heads[i], D);
+        if (rllc_is_replaced(e, s->w->layer, s->heads[i])) {
+            e->k->copy_rows(b->rows, 3 * D, e->zeros, 0, ws->dqkv + at, s->ld);
+            continue;
+        }
         for (int64_t q = 0; q < b->sequences; q++) {
             const int64_t row = q * e->t, zc = row * ldz + (s->all ? s->heads[i] * D : at / 3);
             const float *in = qkv + row * s->ld + at;

@@ -3,7 +3,7 @@
 
 static void release_table_memory(rllc_engine *e) {
     for (int i = 0; e->workspaces && i < e->n_threads; i++) rllc_workspace_release(&e->workspaces[i], e->k);
-    float **const parts[] = {&e->base_space,    &e->minus_one,    &e->minus_mean,   &e->base_copy,
+    float **const parts[] = {&e->base_space,    &e->minus_one,    &e->minus_mean,   &e->zeros,    &e->base_copy,
                              &e->gradient_copy, &e->member_space, &e->family_space, &e->gradients};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         e->k->release(*parts[i]);
@@ -37,6 +37,7 @@ static rllc_status allocate_table_memory(rllc_engine *e) {
     RLLC_TRY(rllc_table_alloc(e->k, &e->base_space, rllc_pass_weights_size(e->model, NULL)));
     RLLC_TRY(constant(e->k, RLLC_PIECE_ROWS, -1.0F, &e->minus_one));
     RLLC_TRY(constant(e->k, C, -1.0F / (float)C, &e->minus_mean));
+    RLLC_TRY(rllc_table_alloc(e->k, &e->zeros, 3 * e->model->options.d_head));
     if (!e->k->host_memory) RLLC_TRY(rllc_table_alloc(e->k, &e->base_copy, e->model->size));
 done:
     return status;
@@ -91,6 +92,7 @@ void rllc_engine_free(rllc_engine *e) {
     rllc_free(e->space_at);
     rllc_free(e->gradient_at);
     rllc_free(e->all_heads);
+    rllc_free(e->replaced);
     rllc_free(e);
 }
 

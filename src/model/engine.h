@@ -72,6 +72,7 @@ bool rllc_plan_related(const rllc_plan *a, const rllc_plan *b);
 
 /** What one layer computes with. The listed heads are those this pass computes: all, or the changed ones. */
 typedef struct rllc_layer_weights {
+    int layer;
     int64_t n_heads;
     const int *heads;
     const float *qkv;               /* [C, n 3D]: columns q | k | v of each listed head */
@@ -160,6 +161,9 @@ typedef struct rllc_workspace {
     float *logits; /* [BLOCK_ROWS, V] */
     float *dnf, *dx, *dn, *dz, *dqkv;
     float *attention;          /* kernel scratch */
+    float *replacement;        /* [T, D] staging of replaced outputs */
+    const rllc_replacement *replaced; /* of the ablation in hand, besides the engine's own */
+    int64_t n_replaced;
     float *losses;             /* [BLOCK_ROWS] */
     int32_t *tokens, *targets; /* [R] */
     float *host;               /* [BLOCK_ROWS] and */
@@ -200,11 +204,14 @@ struct rllc_engine {
     int64_t max_rows;
     int n_threads;
     bool plain;                 /* every member on the plain path */
+    rllc_replacement *replaced; /* in every pass */
+    int64_t n_replaced;
     int64_t t;                  /* context length in use */
     int *all_heads;             /* 0 .. H-1 */
     rllc_workspace *workspaces; /* [n_threads] */
     float *base_space;
     float *minus_one, *minus_mean; /* [PIECE_ROWS] of -1; [C] of -1/C */
+    float *zeros;                  /* [3 D] */
     rllc_pass_weights base;
     rllc_fold folds[RLLC_MAX_LAYERS + 1];
     /* the host's base weights, and one member's gradient, where the table cannot reach the host; else NULL */
@@ -237,6 +244,12 @@ void rllc_project(const rllc_engine *e, const rllc_layer_weights *w, const rllc_
 /** z of the listed heads from qkv; head h at column h D of z if `all`, else the listed ones side by side.       (E4) */
 void rllc_attend(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_weights *w, const rllc_block *b,
                  const float *qkv, bool all, float *z, int64_t ldz, float *lse);
+/** Overwrites z of the heads of that layer that are replaced, by the engine or by the ablation in hand; z as in
+ *  rllc_attend.                                                                                                (E87) */
+void rllc_replace_outputs(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_weights *w, const rllc_block *b,
+                          bool all, float *z, int64_t ldz);
+/** Whether every pass replaces the output of this head: nothing flows back into its attention then. */
+bool rllc_is_replaced(const rllc_engine *e, int layer, int head);
 /** out = x + sum_h z_h W_O^h + b_O, all heads.                                                                 (E9) */
 void rllc_add_output(const rllc_engine *e, const rllc_layer_weights *w, int64_t rows, const float *x, const float *z,
                      float *out);

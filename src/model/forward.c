@@ -38,6 +38,7 @@ void rllc_attend(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_weig
             e->k->attention_forward(e->t, D, rllc_attention_scale(D), q, q + D, q + 2 * D, ld, to, ldz,
                                     lse + i * b->rows + s * e->t, ws->attention);
         }
+    rllc_replace_outputs(e, ws, w, b, all, z, ldz);
 }
 
 void rllc_add_output(const rllc_engine *e, const rllc_layer_weights *w, int64_t rows, const float *x, const float *z,

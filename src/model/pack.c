@@ -115,6 +115,7 @@ static float *take(float **space, int64_t n) {
 static void pack_layer(rllc_layer_weights *w, const struct slices *s, int layer, const float *W_pos, float **space) {
     const rllc_model_options *o = &s->m->options;
     const int64_t C = o->d_model, D = o->d_head;
+    w->layer = layer;
     w->n_heads = packed_heads(s->m, s->plan, layer);
     w->heads = w->n_heads < o->n_heads ? s->plan->layers[layer].heads : s->e->all_heads;
     const int64_t width = w->n_heads * 3 * D;

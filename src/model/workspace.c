@@ -56,6 +56,7 @@ static void lay_out(rllc_workspace *ws, const rllc_model *m, const rllc_kernels 
     ws->dz = take(arena, rows * HD);
     ws->dqkv = take(arena, rows * 3 * HD);
     ws->attention = take(arena, k->attention_scratch(o->n_ctx, o->d_head));
+    ws->replacement = take(arena, o->n_ctx * o->d_head);
     ws->losses = take(arena, RLLC_BLOCK_ROWS);
     ws->tokens = (int32_t *)take(arena, rows);
     ws->targets = (int32_t *)take(arena, rows);
