@@ -56,6 +56,7 @@ typedef struct request {
     task *tasks;
     int64_t n_tasks;
     rllc_analysis_cost cost;
+    void *kept[N_KINDS]; /* what kinds keep from task to task */
     double done_flops; /* of the tasks that have ended, of those missing */
     int64_t done_tasks;
 } request;
@@ -354,6 +355,8 @@ done:
 }
 
 static void request_release(request *q) {
+    for (int k = 0; k < N_KINDS; k++)
+        if (q->kept[k]) kinds[k]->forget(q->kept[k]);
     for (int64_t i = 0; i < q->n_corpora; i++) rllc_rows_close(&q->corpora[i].rows);
     rllc_free(q->corpora);
     rllc_rows_close(&q->train);
@@ -431,6 +434,7 @@ static rllc_status run_task(request *q, bench *b, const task *t) {
                                       .rows = t->corpus < 0 ? NULL : &q->corpora[t->corpus].rows,
                                       .train = q->train.data ? &q->train : NULL,
                                       .tokenizer = q->tokenizer,
+                                      .kept = &q->kept[t->kind],
                                       .progress = &p};
     RLLC_TRY(kinds[t->kind]->run(&given));
     RLLC_TRY(rllc_store_stage_done(q->job->store, stage_of(q, t), input_of(q, t)));
