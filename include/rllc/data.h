@@ -149,6 +149,90 @@ rllc_status rllc_rows_open(rllc_rows *r, const char *path, int64_t d_vocab) RLLC
 void rllc_rows_get(const rllc_rows *r, int64_t row, int32_t *out); /* [n_ctx] */
 void rllc_rows_close(rllc_rows *r);
 
+/* ---- synthetic corpora ----------------------------------------------------------------------------------- */
+
+/** What decides a token, as a target of prediction. */
+typedef enum rllc_label {
+    RLLC_LABEL_NONE,            /* BOS, noise, and what nothing before it decides */
+    RLLC_LABEL_N_GRAM,          /* drawn from the table, given the tokens just before */
+    RLLC_LABEL_SKIP_N_GRAM,     /* what the token `lag` places back stands for */
+    RLLC_LABEL_INDUCTION,       /* in the second copy of a span, behind its first token */
+    RLLC_LABEL_CLOSING_BRACKET, /* closes the last bracket that is open: its type is forced */
+    RLLC_LABEL_OPENING_BRACKET,
+    RLLC_LABEL_FILLER,          /* noise between brackets */
+    RLLC_LABELS
+} rllc_label;
+extern const char *const rllc_label_names[RLLC_LABELS]; /* "none", "n_gram", "skip_n_gram", ... */
+
+typedef struct rllc_synth_options {
+    int64_t rows, validation_rows, sampling_rows, analysis_rows; /* rows: of the training split */
+    int64_t n_ctx; /* row = BOS + n_ctx-1 tokens */
+    int64_t vocab; /* symbols in use, besides brackets and markers; each is a printable byte */
+    uint64_t seed;
+} rllc_synth_options;
+extern const rllc_option_table rllc_synth_option_table;
+
+/** A generator: a constant in its own file, listed in src/data/synth.def. */
+typedef struct rllc_synth_kind rllc_synth_kind;
+const rllc_synth_kind *const *rllc_synth_list(int *n);
+rllc_status rllc_synth_find(const char *name, const rllc_synth_kind **out) RLLC_MUST_USE; /* RLLC_EUSAGE: unknown */
+const char *rllc_synth_name(const rllc_synth_kind *kind);
+const char *rllc_synth_summary(const rllc_synth_kind *kind);
+const rllc_option_table *rllc_synth_kind_table(const rllc_synth_kind *kind); /* its own options; NULL: none */
+extern const rllc_option_table rllc_synth_markov_option_table, rllc_synth_skip_option_table,
+    rllc_synth_repeat_option_table, rllc_synth_dyck_option_table, rllc_synth_mixture_option_table; /* the same, for help */
+
+/** The options of a synthetic corpus: what every generator takes, and a struct for each generator of the list. */
+typedef struct rllc_synth_settings {
+    rllc_synth_options common;
+    void **of_kind; /* in the order of rllc_synth_list; filled through the kind's table */
+} rllc_synth_settings;
+rllc_status rllc_synth_settings_init(rllc_synth_settings *s) RLLC_MUST_USE; /* every option at its default */
+void rllc_synth_settings_release(rllc_synth_settings *s);
+/** Whether a generator with these settings reads the options of `other`: its own, and those of the parts of a mixture. */
+bool rllc_synth_reads(const rllc_synth_kind *kind, const rllc_synth_settings *s, const rllc_synth_kind *other);
+
+/** A generator with its settings checked and its tables made; immutable, safe to share between threads. */
+typedef struct rllc_synth rllc_synth;
+rllc_status rllc_synth_open(rllc_synth **out, const rllc_synth_kind *kind,
+                            const rllc_synth_settings *settings) RLLC_MUST_USE;
+void rllc_synth_free(rllc_synth *s); /* accepts NULL */
+
+/** Rows of tokens and what is known of each; every array is [n, n_ctx] and the caller's. */
+typedef struct rllc_synth_rows {
+    int32_t *tokens;     /* BOS first */
+    uint8_t *labels;     /* rllc_label */
+    uint8_t *generators; /* 0 = BOS, else 1 + place in rllc_synth_list of what made the token */
+    float *optimum;      /* -log p(token | tokens before it) under the law of the generator: no model does better; BOS 0 */
+} rllc_synth_rows;
+/** Rows first .. first+n-1 of a split. Each depends on (settings, split, row) alone; n_threads 0 = default. */
+rllc_status rllc_synth_generate(const rllc_synth *s, int split, int64_t first, int64_t n, int n_threads,
+                                rllc_synth_rows *out) RLLC_MUST_USE;
+
+/** Expected values for one row, exact: tokens with each label, and the sum of their optimum. */
+typedef struct rllc_synth_truth {
+    double tokens[RLLC_LABELS];
+    double optimum[RLLC_LABELS]; /* nats; NaN where there is no closed form */
+} rllc_synth_truth;
+void rllc_synth_expect(const rllc_synth *s, rllc_synth_truth *out);
+/** Nats per predicted token; NaN where there is no closed form. */
+double rllc_synth_optimum(const rllc_synth *s);
+/** The record that corpus.json keeps: {"kind", "common", "options": {kind: {...}}, "facts": what is known in closed form
+ *  (entropy rates and the like), "optimum", "row": {label: {"tokens", "optimum"}}, "labels", "generators": names}. */
+rllc_status rllc_synth_to_json(const rllc_synth *s, rllc_json **out) RLLC_MUST_USE;
+/** The tokenizer of the rows: the 256 byte symbols, <|endoftext|> last, no merges. Lives as long as s. */
+const rllc_tokenizer *rllc_synth_tokenizer(const rllc_synth *s);
+
+/**
+ * Writes a corpus as rllc_corpus_pack does (<split>.npy, corpus.json last, tokenizer.json) and beside it, for each
+ * split, <split>.labels.npy (u1), <split>.optimum.npy (f4) and, of a mixture, <split>.generators.npy (u1), all
+ * [rows, n_ctx]. corpus.json holds the options, the facts, the expected optimum by label, and what the files add up to.
+ * A folder that holds something but no corpus.json is RLLC_EUSAGE. The files do not depend on the number of threads.
+ */
+rllc_status rllc_corpus_synth(const char *folder, const rllc_synth *s, const rllc_monitor *monitor) RLLC_MUST_USE;
+/** RLLC_EUSAGE if rllc_corpus_synth would not write there. */
+rllc_status rllc_corpus_synth_check(const char *folder) RLLC_MUST_USE;
+
 /* ---- .npy ------------------------------------------------------------------------------------------------ */
 
 /** Writes a C-order array; descr like "<f4", "<f8", "<u2", "<i8"; data may be streamed with the writer below. */
