@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mechinterp/analysis.h"
+#include "mechinterp/delimiters.h"
 #include "mechinterp/text_scores.h"
 
 /* Part of the identity of what is stored: raise it when a score or the arithmetic changes. */
@@ -56,6 +57,7 @@ typedef struct measurement {
     int64_t heads, H, T;
     int32_t *tokens, *last, *found; /* [SEQUENCES, T], [V], [T] */
     sequence sequences[SEQUENCES];
+    rllc_delimiters delimiters;
     double *s, *ss, *sc; /* [heads, scores] */
     double c[MAX_SCORES], cc[MAX_SCORES], even[MAX_SCORES];
     int64_t n[MAX_SCORES]; /* sequences that have such queries */
@@ -73,6 +75,7 @@ static rllc_status measurement_init(measurement *m, const rllc_analysis_task *t)
     RLLC_TRY(rllc_alloc(&m->found, m->T, sizeof *m->found));
     RLLC_TRY(rllc_alloc(&m->last, o->d_vocab, sizeof *m->last));
     for (int64_t v = 0; v < o->d_vocab; v++) m->last[v] = -1;
+    RLLC_TRY(rllc_delimiters_from_tokenizer(&m->delimiters, t->tokenizer, (int32_t)t->job->bos));
     RLLC_TRY(rllc_alloc(&m->s, m->heads * m->n_scores, sizeof *m->s));
     RLLC_TRY(rllc_alloc(&m->ss, m->heads * m->n_scores, sizeof *m->ss));
     RLLC_TRY(rllc_alloc(&m->sc, m->heads * m->n_scores, sizeof *m->sc));
@@ -88,6 +91,7 @@ done:
 }
 
 static void measurement_release(measurement *m) {
+    rllc_delimiters_release(&m->delimiters);
     rllc_free(m->tokens);
     rllc_free(m->found);
     rllc_free(m->last);
@@ -131,12 +135,21 @@ static void expect_entropy(const measurement *m, sequence *s, int score) {
     for (int64_t q = 1; q < m->T; q++) s->even[score] += m->scores[score].of_entropy(log((double)q + 1), q);
 }
 
+/** Which delimiter each token closes. */
+static void find_partners(const measurement *m, const int32_t *tokens, int32_t *partner) {
+    rllc_nesting open = {0};
+    for (int64_t k = 0; k < m->T; k++) {
+        partner[k] = rllc_nesting_partner(&open, &m->delimiters, tokens[k]);
+        rllc_nesting_read(&open, &m->delimiters, tokens[k], k + 1 < m->T ? tokens[k + 1] : -1);
+    }
+}
+
 static rllc_status prepare(measurement *m, int64_t i) {
     rllc_status status = RLLC_OK;
     sequence *s = &m->sequences[i];
     const rllc_text_row row = {m->tokens + i * m->T, m->T, s->earlier, s->partner};
     rllc_text_earlier(row.tokens, m->T, (int32_t)m->task->job->bos, m->last, s->earlier);
-    for (int64_t k = 0; k < m->T; k++) s->partner[k] = -1;
+    find_partners(m, row.tokens, s->partner);
     memset(s->sum, 0, (size_t)(m->heads * m->n_scores) * sizeof *s->sum);
     for (int k = 0; k < m->n_scores; k++)
         if (m->scores[k].keys)
