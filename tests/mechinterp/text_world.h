@@ -26,9 +26,13 @@ static inline void text_world_open(world *w) {
     fputs(rllc_string_text(&json), f);
     fclose(f);
     rllc_string_release(&json);
-    const rllc_stream s = rllc_stream_make(18, "text", 0, 0);
-    for (int64_t i = 0; i < WORLD_ROWS * T; i++)
-        w->tokens[i] = i % T == 0 || i % T == 9 ? BOS : (int32_t)rllc_stream_below(&s, (uint64_t)i, 8);
+    const rllc_stream s = rllc_stream_make(16, "text", 0, 0);
+    for (int64_t i = 0; i < WORLD_ROWS * T; i++) {
+        const int32_t id = (int32_t)rllc_stream_below(&s, (uint64_t)i, 8);
+        w->tokens[i] = i % T == 0 || i % T == 9 ? BOS : id >= 6 && i / T % 2 ? id - 6 + OPEN : id;
+    }
+    for (int r = 0; r < 4; r += 2) /* two words of four tokens */
+        memcpy(w->tokens + r * T + 2, (const int32_t[]){r > 0, 5, 2, 6 + r / 2, 1}, 5 * sizeof(int32_t));
     world_write_rows(w, "analysis", w->tokens);
     world_write_rows(w, "train", w->tokens);
 }
