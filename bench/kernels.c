@@ -91,6 +91,10 @@ static void run_cross_entropy(const rllc_kernels *k, bench *x) {
     k->cross_entropy(x->m, x->n, x->out, x->n, x->targets, 1.0 / (double)x->m, x->d, NULL);
 }
 
+static void run_kl_divergence(const rllc_kernels *k, bench *x) {
+    k->kl_divergence(x->m, x->n, x->out, x->n, x->a, x->n, x->targets, 1.0 / (double)x->m, x->d);
+}
+
 static void run_layer_norm_forward(const rllc_kernels *k, bench *x) {
     k->layer_norm_forward(x->m, x->n, x->a, x->b, x->b, 1e-5, x->out, x->d, x->d + x->m);
 }
@@ -373,8 +377,15 @@ static void row_rows(const rllc_kernels *k) {
         for (int r = 0; r < 256; r++) targets[r] = (int32_t)(r * 7 % v);
         y.targets = targets;
         report(k, &y);
-        float *const all[] = {x.a, x.b, x.c, x.d, x.out, y.d, y.out};
-        for (int j = 0; j < 7; j++) rllc_free(all[j]);
+        rllc_free(y.out);
+        y.out = numbers(y.out_n, 9);
+        y.a = numbers(y.out_n, 10);
+        k->log_softmax(256, v, y.a, v);
+        y.name = "KL divergence";
+        y.run = run_kl_divergence;
+        report(k, &y);
+        float *const all[] = {x.a, x.b, x.c, x.d, x.out, y.a, y.d, y.out};
+        for (int j = 0; j < 8; j++) rllc_free(all[j]);
     }
 }
 

@@ -100,6 +100,17 @@ typedef struct rllc_kernels {
      */
     void (*cross_entropy)(int64_t rows, int64_t v, float *logits, int64_t ld, const int32_t *targets,
                           double gradient_scale, float *loss, float *lse);
+    /** Rows of logits become log-probabilities, in place: x = l - logsumexp(l), not below -FLT_MAX.             (E97) */
+    void (*log_softmax)(int64_t rows, int64_t v, float *logits, int64_t ld);
+    /**
+     * Relative entropy of rows of logits to given distributions, in place.                                     (E98)
+     *   loss[r] = sum_j p_j (log p_j - log q_j) >= 0,  q = softmax(logits_r),  log p = reference_r at stride ldr
+     * reference: rows as log_softmax leaves them; logits that gave such a row have loss 0 and gradient 0 to it, exactly.
+     * A target < 0 means "no prediction": loss 0, gradient 0; the other targets are not looked at. If gradient_scale != 0
+     * the row becomes gradient_scale * (q - p); else it is left as it was.
+     */
+    void (*kl_divergence)(int64_t rows, int64_t v, float *logits, int64_t ld, const float *reference, int64_t ldr,
+                          const int32_t *targets, double gradient_scale, float *loss);
     /**
      * Cross-entropy of logits that a rank-n term moves, and its gradients, without storing rows x v anywhere but in
      * scratch. For row r:                                                                                     (E79)

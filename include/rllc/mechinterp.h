@@ -76,7 +76,7 @@ typedef struct rllc_analysis_job {
     rllc_store *store;
     const char *folder;      /* of the run: checkpoints, corpora/NAME/analysis.npy, tokenizer.json */
     const char *checkpoints; /* steps (rllc_grid_parse), "all", "dozen" or "two"; NULL or "" = what each kind takes */
-    const char *corpora;     /* comma-separated names; NULL or "" = all of the run */
+    const char *corpora;     /* names, or name=folder of a packed corpus, with commas; NULL or "" = all of the run */
     int64_t bos;             /* id of BOS, -1 = none */
     rllc_analysis_settings settings;
     int n_threads;
@@ -98,6 +98,22 @@ rllc_status rllc_analyze_cost(const rllc_analysis_job *job, const rllc_analysis_
                               rllc_analysis_cost *out) RLLC_MUST_USE;
 /** Puts what is missing into the store, task by task. RLLC_ESTOPPED when the monitor asked to stop: what ended stays. */
 rllc_status rllc_analyze(const rllc_analysis_job *job, const rllc_analysis_request *asked, int n) RLLC_MUST_USE;
+
+/* ---- curvature of a component: mechinterp/curvature.h measures it ------------------------------------------- */
+
+typedef struct rllc_curvature_options {
+    int64_t hessian_rows;        /* sequences of the batch that the loss is taken over */
+    int64_t hessian_probes;      /* vectors of random signs */
+    int64_t hessian_steps;       /* of Lanczos, each one product a probe */
+    int64_t hessian_eigenvalues; /* the largest ones, at most hessian_steps */
+    double hessian_threshold;    /* eigenvalues above it in size are counted; */
+    double hessian_fraction;     /* and those above this share of the largest in size */
+    int64_t hessian_points;      /* of the spectral density */
+    double hessian_width;        /* of its Gaussians, as a share of the spectrum's range */
+    int64_t fisher_tokens;       /* predictions of each sequence behind the Fisher traces; 0 = not measured */
+    uint64_t hessian_seed;
+} rllc_curvature_options;
+extern const rllc_option_table rllc_curvature_option_table;
 
 #ifdef __cplusplus
 }

@@ -123,6 +123,17 @@ rllc_status rllc_engine_set_kernels(rllc_engine *e, const rllc_kernels *k) RLLC_
 /** Every member on the plain path, which is the definition of the others: for tests, and to see what those save. */
 void rllc_engine_set_plain(rllc_engine *e, bool plain);
 /**
+ * From now on every loss is relative to `reference`: the mean over predictions of KL(p_reference || p) (E99), for
+ * evaluate and lockstep alike, at the base and for every member, with gradients and token losses. NULL: of the next
+ * token again. Any model of the same vocabulary whose n_ctx is at least the context in use, borrowed; its forward pass is
+ * done once for each block of rows. Before any other thread computes. A failure leaves the losses of the next token.
+ */
+rllc_status rllc_engine_set_reference(rllc_engine *e, const rllc_model *reference) RLLC_MUST_USE;
+/** RLLC_EMISMATCH unless losses of m on sequences of t tokens can be relative to `reference`. */
+rllc_status rllc_model_check_reference(const rllc_model *m, int64_t t, const rllc_model *reference) RLLC_MUST_USE;
+/** Bytes that a reference adds to an engine of model m: its own engine, and [block rows, d_vocab] floats a thread. */
+int64_t rllc_engine_reference_bytes(const rllc_model *m, const rllc_model *reference, int n_threads);
+/**
  * Bytes an engine holds once it has served calls of `rows` sequences with these members (n_members = 0: loss only;
  * one full member: training). Member weights and gradients of the caller are not counted. -1 without memory.
  */
@@ -204,6 +215,7 @@ double rllc_family_flops(const rllc_model *m, const rllc_component *c);
 
 /** Sequences of the next calls have t <= n_ctx tokens (rows of t ids); n_ctx after rllc_engine_new. */
 rllc_status rllc_engine_set_context(rllc_engine *e, int64_t t) RLLC_MUST_USE;
+int64_t rllc_engine_context(const rllc_engine *e);
 
 /**
  * Attention of every head from one query position to one key position of each sequence, for scores:
@@ -236,6 +248,42 @@ typedef void (*rllc_attention_visitor)(void *context, int64_t sequence, int laye
                                        const float *attention);
 rllc_status rllc_engine_attention_patterns(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
                                            rllc_attention_visitor visit, void *context) RLLC_MUST_USE;
+
+/* ---- second derivatives and Fisher information ----------------------------------------------------------------- */
+
+/**
+ * Exact products with the Hessian of the mean loss (E10) of a batch, on a component's coordinates: out[i] = H v[i],
+ * i = 0 .. n-1, each [c->size] in the component's layout, by carrying tangents through the forward and the backward
+ * pass (E90-E92); no difference quotient. loss and gradient [c->size] of the same batch: either may be NULL; n = 0 gives
+ * these alone. All vectors share the forward pass and the gradient: a call costs about 1 + 2 n gradients.
+ * A product's bits depend neither on the threads nor on the vectors beside it. Attention is formed in tiles of
+ * 64 queries by T keys, never T x T.
+ * Memory, for the time of the call: rllc_engine_hessian_bytes; vectors beyond 512 MB go in groups, each with its own
+ * forward pass. RLLC_EUNSUPPORTED if the component moves only a part of a tensor, or the kernels' memory is not the
+ * host's.
+ */
+rllc_status rllc_engine_hessian(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
+                                const rllc_component *c, int64_t n, const float *const *v, float *const *out,
+                                double *loss, float *gradient) RLLC_MUST_USE;
+/** Bytes that such a call takes beside the engine's. -1 if the component is refused or without memory. */
+int64_t rllc_engine_hessian_bytes(const rllc_engine *e, int64_t rows, const rllc_component *c, int64_t n);
+
+/** A mean over single predictions: |gradient of -log p(y | x) on the component|^2, which estimates a trace. */
+typedef struct rllc_fisher {
+    double mean, se; /* se: from the means of sequences; NaN for one sequence */
+    int64_t n;       /* predictions */
+} rllc_fisher;
+/**
+ * Trace of the Fisher information on a component (E96), at predictions drawn from the batch: tokens_per_sequence of each
+ * sequence (0: all t - 1), without replacement, by the seeded stream. model: y drawn from the model's own p(. | x), one a
+ * prediction (the Fisher information); empirical: y the token that follows. Either may be NULL; both are measured at the
+ * same predictions. Costs one pass forward and one back a prediction and label, on the tokens up to it and without
+ * the logits of the others. Same bits for any number of threads. Memory for the time of the call: the component's
+ * gradient twice and d_vocab doubles, a thread.
+ */
+rllc_status rllc_engine_fisher(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
+                               const rllc_component *c, int64_t tokens_per_sequence, uint64_t seed, rllc_fisher *model,
+                               rllc_fisher *empirical) RLLC_MUST_USE;
 
 #ifdef __cplusplus
 }

@@ -63,6 +63,10 @@ rllc_status rllc_potential_transformer(rllc_potential **out, const rllc_model *m
                                        const rllc_component *const *components, int64_t n_members, int64_t batch_size,
                                        rllc_batch_source source, int n_threads, float **token_losses) RLLC_MUST_USE;
 
+/** Its losses and gradients are relative to `reference` from now on (rllc_engine_set_reference); borrowed. */
+rllc_status rllc_potential_transformer_set_reference(rllc_potential *transformer,
+                                                     const rllc_model *reference) RLLC_MUST_USE;
+
 /** L(w) = 1/2 sum_i h_i (w_i - c_i)^2, the Gaussian test bed; members share w0. Whole-vector index = i. */
 rllc_status rllc_potential_quadratic(rllc_potential **out, int64_t dim, const double *h, const double *centre,
                                      const float *w0, int64_t n_members) RLLC_MUST_USE;

@@ -109,12 +109,15 @@ typedef struct rllc_sampling_options {
     bool mala;              /* record the MALA diagnostic */
     int64_t curvature_probes, curvature_steps; /* behind the bias budget; 0 probes = none */
     int64_t commit_seconds; /* 60 */
+    const char *loss;       /* "next_token", "reference", or both: each makes cells of its own */
+    const char *reference;  /* path of the checkpoint that the loss `reference` is relative to */
 } rllc_sampling_options;
 extern const rllc_option_table rllc_sampling_option_table;
 
 /** One group: a checkpoint and a corpus; every component's chains run in lockstep. */
 typedef struct rllc_sampling_job {
     const rllc_model *model;
+    const rllc_model *reference;             /* of options.reference; NULL unless options.loss names it */
     const rllc_store_checkpoint *checkpoint; /* id set, hash of the model */
     const rllc_store_corpus *corpus;         /* id set */
     const char *tokenizer_hash;              /* "" if unknown */
@@ -140,6 +143,11 @@ rllc_status rllc_sampling_options_json(const rllc_sampling_job *job, rllc_string
 
 /** The number of streams that `batches` means for this many chains. */
 rllc_status rllc_batches_streams(const char *batches, int64_t num_chains, int64_t *streams) RLLC_MUST_USE;
+
+/** Which losses a list such as "next_token,reference" names; NULL is next_token. RLLC_EINPUT for any other name. */
+rllc_status rllc_sampling_losses(const char *list, bool *next_token, bool *reference) RLLC_MUST_USE;
+/** How cells of a loss are stored: "next_token" (reference NULL) or "reference:" and the hash of its weights. Interned. */
+const char *rllc_loss_kind(const rllc_model *reference);
 
 /** Cost of a group: member-steps, tokens through gradients, bytes of memory and of store. */
 rllc_status rllc_sampling_cost(const rllc_sampling_job *job, double *member_steps, double *tokens, double *flops,

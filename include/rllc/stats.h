@@ -68,6 +68,7 @@ double rllc_student_quantile(double p, double df); /* df > 0, also fractional; r
 typedef struct rllc_quadrature {
     int64_t n;
     double *node, *weight; /* one allocation: rllc_quadrature_release */
+    double *residual;      /* from rllc_lanczos: an eigenvalue of A lies within this of the node (E94); else 0 */
 } rllc_quadrature;
 rllc_status rllc_quadrature_init(rllc_quadrature *q, int64_t n) RLLC_MUST_USE; /* n nodes and weights, zero */
 void rllc_quadrature_release(rllc_quadrature *q);
@@ -90,6 +91,36 @@ rllc_status rllc_lanczos(void *context, rllc_operator apply, int64_t n, const in
 /** Eigenvalues re + i im [n] of a real matrix a [n, n] that need not be symmetric, conjugate pairs together; a is lost.
  *  Entries that are not finite are RLLC_ENOTFINITE.                                                           (E114) */
 rllc_status rllc_eigenvalues(double *a, int64_t n, double *re, double *im) RLLC_MUST_USE;
+
+/* ---- spectra from random probes: n vectors of random signs, or their quadratures from rllc_lanczos --------------- */
+
+/** A mean over independent probes: standard error, and 95 % interval by Student's t. NaN but for the mean if n < 2. */
+typedef struct rllc_probe_mean {
+    double mean, se, low, high;
+    int64_t n;
+} rllc_probe_mean;
+void rllc_probe_mean_make(const double *x, int64_t n, rllc_probe_mean *out);
+
+/** v[i] = 1 or -1: the sign of coordinate i is that of its index in the spans, whatever else they hold. */
+void rllc_random_signs(const rllc_stream *s, const rllc_span *spans, int64_t n_spans, float *v);
+
+/** Trace of a symmetric operator (Hutchinson 1990): the mean of v^T A v over n probes v [dim], by one call of apply, whose
+ *  which[i] = i. Memory: n dim floats.                                                                      (E93) */
+rllc_status rllc_trace_estimate(void *context, rllc_operator apply, int64_t n, int64_t dim, const float *const *probe,
+                                rllc_probe_mean *out) RLLC_MUST_USE;
+/** tr f(A): the mean of the probes' quadratures of f. f(x) = x gives the trace above, without further products. (E93) */
+rllc_status rllc_probes_trace(const rllc_quadrature *list, int64_t n, double (*f)(double x, const void *context),
+                              const void *context, rllc_probe_mean *out) RLLC_MUST_USE;
+/** Number of eigenvalues larger than `threshold` in size.                                                     (E95) */
+rllc_status rllc_probes_count(const rllc_quadrature *list, int64_t n, double threshold,
+                              rllc_probe_mean *out) RLLC_MUST_USE;
+/** Spectral density on n_grid equal steps from low to high, each node a Gaussian of standard deviation `width`; its
+ *  integral over all x is 1. `at` and density [n_grid], n_grid >= 2; 0 everywhere if the quadratures hold nothing.  (E95) */
+void rllc_probes_density(const rllc_quadrature *list, int64_t n, double width, double low, double high, int64_t n_grid,
+                         double *at, double *density);
+/** The k largest eigenvalues, descending: the j-th is the largest j-th Ritz value of any probe, and (but for rounding) not
+ *  above the true one. residual: an eigenvalue lies within it. Returns how many there are.                     (E94) */
+int64_t rllc_probes_top(const rllc_quadrature *list, int64_t n, int64_t k, double *value, double *residual);
 
 #ifdef __cplusplus
 }

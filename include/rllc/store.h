@@ -176,7 +176,7 @@ typedef struct rllc_store_cell {
     int64_t checkpoint_id, corpus_id;
     const char *component;    /* "l0h3" */
     int64_t dim;              /* numbers that move */
-    const char *loss_kind;    /* "next_token" */
+    const char *loss_kind;    /* "next_token", or "reference:" and the hash of the model it is relative to */
     const char *options_json; /* all sampler options, batches, threads-independent arithmetic version, kernels */
     int64_t provenance_id;
     bool complete;
@@ -186,8 +186,13 @@ typedef struct rllc_store_cell {
     uint64_t seed;
     int64_t step;
     const char *corpus;
-    bool refined_data;
+    bool refined_data; /* not the distribution trained on: another corpus, or a reference model's answers */
 } rllc_store_cell;
+/** What the cell's loss is taken over, for people: "mix", or "mix to 1a2b3c4d" relative to the reference model whose
+ *  hash begins so. Interned; NULL without memory. */
+const char *rllc_store_cell_data(const rllc_store_cell *c);
+/** Whether the cell's loss is of the next token. */
+bool rllc_store_cell_is_next_token(const rllc_store_cell *c);
 /** Finds the cell by (identity, checkpoint, corpus, component) or inserts it; fills id, complete, seconds. */
 rllc_status rllc_store_put_cell(rllc_store *s, rllc_store_cell *c) RLLC_MUST_USE;
 rllc_status rllc_store_update_cell(rllc_store *s, int64_t id, bool complete, double seconds) RLLC_MUST_USE;

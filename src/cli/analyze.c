@@ -34,7 +34,7 @@ static const rllc_option options[] = {
                 "0,100..1000:100, or all, dozen, two; default: all for scores and composition, a log-spaced dozen for "
                 "ablations and curvature, two for paths and contexts"),
     RLLC_OPTION(analyze_options, corpora, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "",
-                "corpora of the run, e.g. mix,code; default: all"),
+                "corpora of the run, e.g. mix,code, or NAME=FOLDER of packed ones; default: all of the run"),
     RLLC_OPTION(analyze_options, bos, RLLC_INTEGER, "-2", -2, 2147483647, NULL, "",
                 "token id that begins a sequence, -1 = none; -2 = the tokenizer's, as the store knows it"),
     SWITCH(dry_run, "say what it would cost, and stop"),

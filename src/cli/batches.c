@@ -12,7 +12,8 @@ static rllc_status check_rows(const rllc_batches *b, const char *path) {
     return RLLC_OK;
 }
 
-rllc_status rllc_batches_open(rllc_batches *b, const char *checkpoint, const char *tokens, int64_t threads) {
+rllc_status rllc_batches_open(rllc_batches *b, const char *checkpoint, const char *reference, const char *tokens,
+                              int64_t threads) {
     rllc_status status = RLLC_OK;
     *b = (rllc_batches){0};
     RLLC_TRY(rllc_model_load(&b->model, checkpoint));
@@ -24,6 +25,10 @@ rllc_status rllc_batches_open(rllc_batches *b, const char *checkpoint, const cha
     RLLC_TRY(rllc_alloc(&b->tokens, b->chunk * b->rows.n_ctx, sizeof *b->tokens));
     RLLC_TRY(rllc_engine_new(&b->engine, &b->model, b->chunk, (int)threads));
     RLLC_TRY(rllc_engine_set_context(b->engine, b->rows.n_ctx));
+    if (reference) {
+        RLLC_TRY(rllc_fail_within(rllc_model_load(&b->reference, reference), "reference"));
+        RLLC_TRY(rllc_engine_set_reference(b->engine, &b->reference));
+    }
 done:
     if (status != RLLC_OK) rllc_batches_close(b);
     return status;
@@ -34,6 +39,7 @@ void rllc_batches_close(rllc_batches *b) {
     rllc_free(b->tokens);
     rllc_rows_close(&b->rows);
     rllc_model_release(&b->model);
+    rllc_model_release(&b->reference);
     *b = (rllc_batches){0};
 }
 

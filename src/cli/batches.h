@@ -6,15 +6,16 @@
 #include "cli/command.h"
 
 typedef struct rllc_batches {
-    rllc_model model;
+    rllc_model model, reference; /* reference.size 0: losses of the next token */
     rllc_rows rows;
     rllc_engine *engine;
     int64_t chunk;   /* rows a call: follows from the shapes alone, so sums have one order whatever is asked for */
     int32_t *tokens; /* [chunk, n_ctx of the rows] */
 } rllc_batches;
 
-/** Loads both and checks that they fit: ids below d_vocab, 2 <= row length <= n_ctx. */
-rllc_status rllc_batches_open(rllc_batches *b, const char *checkpoint, const char *tokens,
+/** Loads both and checks that they fit: ids below d_vocab, 2 <= row length <= n_ctx. reference: path of the checkpoint
+ *  that losses are relative to, or NULL. */
+rllc_status rllc_batches_open(rllc_batches *b, const char *checkpoint, const char *reference, const char *tokens,
                               int64_t threads) RLLC_MUST_USE;
 void rllc_batches_close(rllc_batches *b);
 /** Reads rows first .. into b->tokens; returns how many. */

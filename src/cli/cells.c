@@ -16,6 +16,20 @@ bool rllc_list_names(const char *list, const char *item) {
     return false;
 }
 
+rllc_status rllc_cli_load_reference(const rllc_sampling_options *o, rllc_model *out) {
+    bool next_token, reference;
+    const rllc_status status = rllc_sampling_losses(o->loss, &next_token, &reference);
+    *out = (rllc_model){0};
+    if (status == RLLC_EINPUT) return rllc_fail(RLLC_EUSAGE, "%s", rllc_intern(rllc_error_detail()));
+    if (status != RLLC_OK) return status;
+    if (reference && !o->reference)
+        return rllc_fail(RLLC_EUSAGE, "the loss 'reference' is relative to a model: name its checkpoint with --reference");
+    if (!reference && o->reference)
+        return rllc_fail(RLLC_EUSAGE, "--reference is read by the loss 'reference' alone: add --loss reference");
+    if (!reference) return RLLC_OK;
+    return rllc_fail_within(rllc_model_load(out, o->reference), "reference");
+}
+
 static bool has_twin(const rllc_store_checkpoint *list, int64_t n, int64_t i) {
     for (int64_t k = 0; k < n; k++)
         if (k != i && list[k].seed == list[i].seed && list[k].step == list[i].step) return true;
@@ -51,9 +65,15 @@ static bool among(const int64_t *list, int64_t n, int64_t value) {
     return n == 0;
 }
 
+/** "reference" names every reference model's. */
+static bool passes_loss(const rllc_cell_filter *f, const rllc_store_cell *c) {
+    return rllc_list_names(f->losses, c->loss_kind) ||
+           (!rllc_store_cell_is_next_token(c) && rllc_list_names(f->losses, "reference"));
+}
+
 static bool passes(const rllc_cell_filter *f, const rllc_store_cell *c) {
     return rllc_list_names(f->components, c->component) && rllc_list_names(f->corpora, c->corpus) &&
-           among(f->steps, f->n_steps, c->step) &&
+           passes_loss(f, c) && among(f->steps, f->n_steps, c->step) &&
            (!f->options || strcmp(f->options, c->options_json) == 0);
 }
 
@@ -85,12 +105,14 @@ static rllc_status add_once(rllc_string *list, const char *name) {
 
 /** The first part of the filter that nothing passes alone, and what it could have named. */
 static rllc_status explain_none(const rllc_cell_filter *f, const rllc_store_cell *cells, int64_t n) {
-    const char *const flags[] = {"components", "corpora", "checkpoints"};
-    const rllc_cell_filter parts[] = {
-        {.components = f->components}, {.corpora = f->corpora}, {.steps = f->steps, .n_steps = f->n_steps}};
+    const char *const flags[] = {"components", "corpora", "losses", "checkpoints"};
+    const rllc_cell_filter parts[] = {{.components = f->components},
+                                      {.corpora = f->corpora},
+                                      {.losses = f->losses},
+                                      {.steps = f->steps, .n_steps = f->n_steps}};
     rllc_string there = {0};
     rllc_status status = RLLC_OK;
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < 4; k++) {
         bool any = false;
         rllc_string_clear(&there);
         for (int64_t i = 0; i < n; i++) {
@@ -98,6 +120,7 @@ static rllc_status explain_none(const rllc_cell_filter *f, const rllc_store_cell
             any = any || passes(&parts[k], c);
             RLLC_TRY(add_once(&there, k == 0   ? c->component
                                       : k == 1 ? c->corpus
+                                      : k == 2 ? c->loss_kind
                                                : rllc_intern_printf("%lld", (long long)c->step)));
         }
         if (!any) {
@@ -106,7 +129,7 @@ static rllc_status explain_none(const rllc_cell_filter *f, const rllc_store_cell
             goto done;
         }
     }
-    status = rllc_fail(RLLC_ENOTFOUND, "no estimate is of these --checkpoints, --components and --corpora together");
+    status = rllc_fail(RLLC_ENOTFOUND, "no estimate is of these --checkpoints, --components, --corpora and --losses together");
 done:
     rllc_string_release(&there);
     return status;
@@ -150,6 +173,7 @@ static rllc_status to_json(const rllc_store_estimate *e, const rllc_store_cell *
     RLLC_TRY(rllc_json_set(j, "step", rllc_json_integer(c->step)));
     RLLC_TRY(rllc_json_set(j, "component", rllc_json_string(c->component)));
     RLLC_TRY(rllc_json_set(j, "corpus", rllc_json_string(c->corpus)));
+    RLLC_TRY(rllc_json_set(j, "loss", rllc_json_string(c->loss_kind)));
     RLLC_TRY(rllc_json_set(j, "dim", rllc_json_integer(c->dim)));
     for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
         RLLC_TRY(rllc_json_set(j, reals[i].key, rllc_json_real(reals[i].value)));
@@ -199,13 +223,19 @@ static double predicted_bias(const rllc_store_estimate *e) {
     return sum;
 }
 
+static int widest(int width, const char *text) {
+    return (int)strlen(text) > width ? (int)strlen(text) : width;
+}
+
 static void print_table(const rllc_store_estimate *list, const rllc_store_cell *cells, int64_t n) {
-    printf("%6s  %-10s %-12s %-7s %9s %9s %9s %9s %9s  %s\n", "step", "corpus", "component", "", "llc_mean", "se", "sd",
+    int width = 10;
+    for (int64_t i = 0; i < n; i++) width = widest(width, rllc_store_cell_data(&cells[i]));
+    printf("%6s  %-*s %-12s %-7s %9s %9s %9s %9s %9s  %s\n", "step", width, "corpus", "component", "", "llc_mean", "se", "sd",
            "bias", "init", "verdict");
     for (int64_t i = 0; i < n; i++) {
         const rllc_store_estimate *e = &list[i];
         const double bias = predicted_bias(e);
-        printf("%6lld  %-10s %-12s %-7s %9.4f %9.4f %9.4f", (long long)cells[i].step, cells[i].corpus,
+        printf("%6lld  %-*s %-12s %-7s %9.4f %9.4f %9.4f", (long long)cells[i].step, width, rllc_store_cell_data(&cells[i]),
                rllc_component_label(cells[i].component), e->name, e->llc_mean, e->llc_se, e->llc_sd);
         if (isnan(bias))
             printf(" %9s", "-");
@@ -241,7 +271,7 @@ static rllc_status write_chain(FILE *f, rllc_store *store, const rllc_store_cell
     char a[32], b[32];
     const rllc_status status = rllc_store_get_trace(store, c->id, chain, loss, baseline, capacity, &n);
     for (int64_t d = 0; status == RLLC_OK && d < n; d++) {
-        if (several) fprintf(f, "%lld,%s,%s,", (long long)c->step, c->corpus, c->component);
+        if (several) fprintf(f, "%lld,%s,%s,", (long long)c->step, rllc_store_cell_data(c), c->component);
         fprintf(f, "%lld,%lld,%s,%s\n", (long long)chain, (long long)d, rllc_format_double(a, loss[d]),
                 rllc_format_double(b, baseline[d]));
     }

@@ -11,6 +11,7 @@ rllc_status rllc_cli_open_store(const char *run, bool write, rllc_store **store)
 typedef struct rllc_cell_filter {
     const char *components; /* comma-separated names */
     const char *corpora;    /* comma-separated names */
+    const char *losses;     /* next_token, reference, or as the store calls them */
     const int64_t *steps;
     int64_t n_steps;
     const char *options; /* settings exactly these, as rllc_sampling_options_json gives them */
@@ -41,6 +42,10 @@ rllc_status rllc_cells_write_traces(rllc_store *store, const rllc_cell_filter *f
 /** Drops rows of the same (seed, step) whose weights are no longer those of the file: what was measured on them stays in
  *  the store, but they cannot be sampled. `folder` is the run's. */
 rllc_status rllc_checkpoints_drop_replaced(const char *folder, rllc_store_checkpoint *list, int64_t *n);
+
+/** Loads the reference model if the loss asks for one; RLLC_EUSAGE if a loss is without its model or a model without its
+ *  loss. *out: size 0 if there is none. */
+rllc_status rllc_cli_load_reference(const rllc_sampling_options *o, rllc_model *out) RLLC_MUST_USE;
 
 /** Whether the comma-separated list names the item (an empty list names everything). */
 bool rllc_list_names(const char *list, const char *item);

@@ -26,6 +26,8 @@ typedef struct rllc_run_config {
     rllc_adamw_options optimizer;
     const char *training_corpus;
     rllc_train_options training;
+    int64_t companion_layers; /* of the model that the loss `reference` is relative to, */
+    uint64_t companion_seed;  /* unless sampling.reference names another */
     const char *sampling_corpora, *sampling_checkpoints;
     rllc_sampling_options sampling;
     rllc_sampler_options sampler;
@@ -34,7 +36,7 @@ typedef struct rllc_run_config {
 } rllc_run_config;
 
 /** A section of the file: one or more tables whose keys stand side by side. */
-enum { RLLC_RUN_TABLES = 3, RLLC_RUN_SECTIONS = 7 };
+enum { RLLC_RUN_TABLES = 3, RLLC_RUN_SECTIONS = 8 };
 typedef struct rllc_run_section {
     const char *name;
     rllc_option_binding bindings[RLLC_RUN_TABLES];
@@ -60,6 +62,8 @@ void rllc_run_config_release(rllc_run_config *c);
 rllc_status rllc_run_config_print(const rllc_run_config *c, rllc_string *out) RLLC_MUST_USE;
 /** The corpus of this name; NULL if there is none. */
 const rllc_run_corpus *rllc_run_config_corpus(const rllc_run_config *c, const char *name);
+/** Whether the run trains a companion: sampling.loss has `reference`, and sampling.reference names no checkpoint. */
+bool rllc_run_config_has_companion(const rllc_run_config *c);
 /** The grid of checkpoints that training keeps: its own and those that are sampled. Free with rllc_free. */
 rllc_status rllc_run_config_grid(const rllc_run_config *c, const char **text) RLLC_MUST_USE;
 

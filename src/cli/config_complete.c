@@ -115,6 +115,30 @@ rllc_status rllc_run_config_grid(const rllc_run_config *c, const char **text) {
     return *text ? RLLC_OK : rllc_fail(RLLC_ENOMEM, "no memory for the grid of checkpoints");
 }
 
+bool rllc_run_config_has_companion(const rllc_run_config *c) {
+    bool next_token, reference;
+    return rllc_sampling_losses(c->sampling.loss, &next_token, &reference) == RLLC_OK && reference &&
+           !c->sampling.reference;
+}
+
+/* A reference model that nothing reads is refused rather than ignored. */
+static rllc_status check_losses(const rllc_run_config *c, const rllc_yaml *root) {
+    rllc_status status = RLLC_OK;
+    bool next_token, reference;
+    RLLC_TRY(rllc_fail_within(rllc_sampling_losses(c->sampling.loss, &next_token, &reference), "sampling"));
+    if (!reference && c->sampling.reference)
+        return rllc_fail(RLLC_EINPUT, "sampling.reference: read by the loss 'reference' alone; add it: "
+                                      "sampling.loss: [next_token, reference]");
+    if (rllc_run_config_has_companion(c)) return RLLC_OK;
+    if (is_users(root, "companion", "n_layers") || is_users(root, "companion", "seed"))
+        return rllc_fail(RLLC_EINPUT, "companion: %s",
+                         reference ? "sampling.reference names another model; leave one of them out"
+                                   : "it is trained for the loss 'reference'; add it: sampling.loss: [next_token, "
+                                     "reference]");
+done:
+    return status;
+}
+
 /* Mistakes in what moves are found now, not after the training. */
 static rllc_status check_components(const rllc_run_config *c) {
     rllc_status status = RLLC_OK;
@@ -147,6 +171,7 @@ rllc_status rllc_run_config_complete(rllc_run_config *c, const rllc_yaml *root) 
     RLLC_TRY(fit_grid(&c->score_checkpoints, "scores", last, root));
     if (!c->sampling_checkpoints) c->sampling_checkpoints = c->training.checkpoints;
     RLLC_TRY(check_components(c));
+    RLLC_TRY(check_losses(c, root));
 done:
     return status;
 }

@@ -21,6 +21,11 @@ static const rllc_option tokenizer_options[] = {
 static const rllc_option training_options[] = {
     OPTION(training_corpus, "corpus", "train on this corpus (default: the first)"),
 };
+static const rllc_option companion_options[] = {
+    {"n_layers", RLLC_INTEGER, offsetof(rllc_run_config, companion_layers), "1", 0, 64, NULL, "",
+     "layers; everything else is as the model and its training"},
+    {"seed", RLLC_SEED, offsetof(rllc_run_config, companion_seed), "1", RLLC_UNBOUNDED, NULL, "", "its training seed"},
+};
 static const rllc_option sampling_options[] = {
     OPTION(sampling_corpora, "corpora", "sample on these corpora (default: all)"),
     OPTION(sampling_checkpoints, "checkpoints", "grid of steps to sample at (default: training.checkpoints)"),
@@ -32,6 +37,8 @@ static const rllc_option score_options[] = {
 static const rllc_option_table run_table = TABLE("run", "the run itself", run_options);
 static const rllc_option_table tokenizer_table = TABLE("tokenizer", "which tokenizer", tokenizer_options);
 static const rllc_option_table training_table = TABLE("training", "which corpus is trained on", training_options);
+static const rllc_option_table companion_table =
+    TABLE("companion", "the model that the loss `reference` is relative to", companion_options);
 static const rllc_option_table sampling_table = TABLE("sampling", "what is sampled where", sampling_options);
 static const rllc_option_table score_table = TABLE("scores", "what is scored", score_options);
 
@@ -42,6 +49,7 @@ void rllc_run_sections(rllc_run_config *c, rllc_run_section out[RLLC_RUN_SECTION
         {"model", {{&rllc_model_option_table, &c->model}}, 1},
         {"optimizer", {{&rllc_adamw_option_table, &c->optimizer}}, 1},
         {"training", {{&training_table, c}, {&rllc_train_option_table, &c->training}}, 2},
+        {"companion", {{&companion_table, c}}, 1},
         {"scores", {{&score_table, c}, {&rllc_score_option_table, &c->score}}, 2},
         {"sampling",
          {{&sampling_table, c}, {&rllc_sampling_option_table, &c->sampling}, {&rllc_sampler_option_table, &c->sampler}},
@@ -106,6 +114,7 @@ rllc_status rllc_run_config_print(const rllc_run_config *c, rllc_string *out) {
         RLLC_TRY(print_bindings(&s, "    ", out));
     }
     for (int i = 1; i < RLLC_RUN_SECTIONS; i++) {
+        if (strcmp(sections[i].name, "companion") == 0 && !rllc_run_config_has_companion(c)) continue;
         RLLC_TRY(rllc_string_printf(out, "%s:\n", sections[i].name));
         RLLC_TRY(print_bindings(&sections[i], "  ", out));
     }

@@ -3,7 +3,7 @@
 #include "cli/csv_diagnosis.h"
 
 typedef struct diagnose_options {
-    const char *checkpoints, *components, *corpora;
+    const char *checkpoints, *components, *corpora, *losses;
     bool all, strict;
     const char *trace, *column, *chains;
     double nbeta;
@@ -16,6 +16,8 @@ static const rllc_option options[] = {
     RLLC_OPTION(diagnose_options, components, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "",
                 "of a run: these, e.g. l0h3,full"),
     RLLC_OPTION(diagnose_options, corpora, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "", "of a run: these, e.g. mix,code"),
+    RLLC_OPTION(diagnose_options, losses, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "",
+                "of a run: these, next_token, reference (any) or reference:HASH"),
     RLLC_OPTION(diagnose_options, all, RLLC_BOOLEAN, "false", RLLC_UNBOUNDED, NULL, "",
                 "of a run: every finding, the numbers and the bias budget, not only what is not good"),
     RLLC_OPTION(diagnose_options, strict, RLLC_BOOLEAN, "false", RLLC_UNBOUNDED, NULL, "",
@@ -41,12 +43,12 @@ static const rllc_option_table *const tables[] = {&table, &rllc_series_option_ta
 static rllc_status diagnose_run(const char *run, const diagnose_options *o, bool json) {
     rllc_status status = RLLC_OK;
     rllc_store *store = NULL;
-    rllc_cell_filter filter = {.components = o->components, .corpora = o->corpora};
+    rllc_cell_filter filter = {.components = o->components, .corpora = o->corpora, .losses = o->losses};
     int64_t *steps = NULL, n;
     if (o->trace || o->column || o->chains || o->nbeta != 0)
         return rllc_fail(RLLC_EUSAGE,
                          "--trace, --column, --chains and --nbeta are for a CSV file; in a run: --checkpoints, "
-                         "--components, --corpora");
+                         "--components, --corpora, --losses");
     RLLC_TRY(rllc_cli_open_store(run, true, &store));
     RLLC_TRY(rllc_estimates_rebuild(store, &n));
     if (o->checkpoints) RLLC_TRY(rllc_grid_parse(o->checkpoints, &steps, &filter.n_steps));

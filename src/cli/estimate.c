@@ -2,7 +2,7 @@
 #include "cli/cells.h"
 
 typedef struct estimate_options {
-    const char *checkpoints, *components, *corpora, *trace;
+    const char *checkpoints, *components, *corpora, *losses, *trace;
     bool rebuild, strict;
 } estimate_options;
 
@@ -11,6 +11,8 @@ static const rllc_option options[] = {
                 "show these steps, e.g. 0,100..1000:100; default: all"),
     RLLC_OPTION(estimate_options, components, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "", "show these, e.g. l0h3,full"),
     RLLC_OPTION(estimate_options, corpora, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "", "show these, e.g. mix,code"),
+    RLLC_OPTION(estimate_options, losses, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "",
+                "show these: next_token, reference (any), reference:HASH; default: all"),
     RLLC_OPTION(estimate_options, trace, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
                 "also write the raw losses of what is shown as CSV"),
     RLLC_OPTION(estimate_options, rebuild, RLLC_BOOLEAN, "true", RLLC_UNBOUNDED, NULL, "",
@@ -44,6 +46,7 @@ static rllc_status estimate_main(int argc, const char *const *argv) {
     filter.steps = steps;
     filter.components = o.components;
     filter.corpora = o.corpora;
+    filter.losses = o.losses;
     RLLC_TRY(rllc_cells_require_any(store, &filter));
     RLLC_TRY(rllc_cells_print("estimate", store, &filter, common.json));
     if (o.trace) RLLC_TRY(rllc_cells_write_traces(store, &filter, o.trace));

@@ -6,12 +6,14 @@
 #include "cli/batches.h"
 
 typedef struct eval_options {
-    const char *checkpoint, *tokens, *token_losses, *output;
+    const char *checkpoint, *reference, *tokens, *token_losses, *output;
 } eval_options;
 
 static const rllc_option options[] = {
     RLLC_OPTION(eval_options, checkpoint, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
                 "model.safetensors, or a folder that holds it"),
+    RLLC_OPTION(eval_options, reference, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
+                "instead of the loss of the next token: KL divergence from this checkpoint's predictions"),
     RLLC_OPTION(eval_options, tokens, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
                 ".npy of token ids, one row a sequence"),
     RLLC_OPTION(eval_options, token_losses, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
@@ -87,8 +89,8 @@ static rllc_status print_result(const rllc_batches *b, const eval_options *o, bo
     const rllc_hash hash = rllc_model_hash(&b->model);
     if (!json) {
         char text[32];
-        printf("loss %s nats per token (%lld rows, %lld predictions)\n", rllc_format_double(text, loss),
-               (long long)b->rows.rows, (long long)predictions);
+        printf("%s %s nats per token (%lld rows, %lld predictions)\n", o->reference ? "KL divergence" : "loss",
+               rllc_format_double(text, loss), (long long)b->rows.rows, (long long)predictions);
         if (o->token_losses) printf("token losses in %s\n", o->token_losses);
         if (o->output) printf("logits in %s\n", o->output);
         return RLLC_OK;
@@ -98,6 +100,8 @@ static rllc_status print_result(const rllc_batches *b, const eval_options *o, bo
     RLLC_TRY(rllc_json_set(j, "rows", rllc_json_integer(b->rows.rows)));
     RLLC_TRY(rllc_json_set(j, "tokens", rllc_json_integer(predictions)));
     RLLC_TRY(rllc_json_set(j, "checkpoint", rllc_json_string(hash.hex)));
+    if (o->reference)
+        RLLC_TRY(rllc_json_set(j, "reference", rllc_json_string(rllc_model_hash(&b->reference).hex)));
     RLLC_TRY(rllc_json_set(j, "data", rllc_json_string(b->rows.hash.hex)));
     if (o->token_losses) RLLC_TRY(rllc_json_set(j, "token_losses", rllc_json_string(o->token_losses)));
     if (o->output) RLLC_TRY(rllc_json_set(j, "logits", rllc_json_string(o->output)));
@@ -124,7 +128,7 @@ static rllc_status eval_main(int argc, const char *const *argv) {
         status = rllc_fail(RLLC_EUSAGE, "--output and --token-losses name the same file; give each its own");
         goto done;
     }
-    RLLC_TRY(rllc_batches_open(&b, o.checkpoint, o.tokens, common.threads));
+    RLLC_TRY(rllc_batches_open(&b, o.checkpoint, o.reference, o.tokens, common.threads));
     const int64_t t = b.rows.n_ctx;
     RLLC_TRY(stream_open(&losses, o.token_losses, 2, (const int64_t[]){b.rows.rows, t - 1}, b.chunk));
     RLLC_TRY(stream_open(&logits, o.output, 3, (const int64_t[]){b.rows.rows, t, b.model.options.d_vocab}, b.chunk));
@@ -143,6 +147,8 @@ const rllc_command rllc_command_eval = {
     .usage = "rllc eval --checkpoint PATH --tokens FILE.npy [--token-losses FILE.npy] [--output FILE.npy] [options]",
     .examples = "# mean next-token loss on a validation split\n"
                 "rllc eval --checkpoint run/checkpoints/step1000 --tokens corpus/validation.npy\n"
+                "# how far its predictions are from those of a smaller model: mean KL divergence\n"
+                "rllc eval --checkpoint run/checkpoints/step1000 --reference small.safetensors --tokens ids.npy\n"
                 "# all logits, to compare with another implementation\n"
                 "rllc eval --checkpoint model.safetensors --tokens ids.npy --output logits.npy --json\n",
     .tables = tables,

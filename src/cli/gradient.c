@@ -4,12 +4,14 @@
 #include "cli/batches.h"
 
 typedef struct gradient_options {
-    const char *checkpoint, *tokens, *component, *output;
+    const char *checkpoint, *reference, *tokens, *component, *output;
 } gradient_options;
 
 static const rllc_option options[] = {
     RLLC_OPTION(gradient_options, checkpoint, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
                 "model.safetensors, or a folder that holds it"),
+    RLLC_OPTION(gradient_options, reference, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
+                "instead of the loss of the next token: KL divergence from this checkpoint's predictions"),
     RLLC_OPTION(gradient_options, tokens, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
                 ".npy of token ids, one row a sequence"),
     RLLC_OPTION(gradient_options, component, RLLC_TEXT, "full", RLLC_UNBOUNDED, NULL, "",
@@ -62,8 +64,8 @@ static rllc_status print_result(const rllc_batches *b, const rllc_component *c, 
     rllc_json *j = NULL;
     if (!json) {
         char text[2][32];
-        printf("%s: |gradient| %s over %lld numbers, loss %s, in %s\n", c->name, rllc_format_double(text[0], norm),
-               (long long)c->size, rllc_format_double(text[1], loss), o->output);
+        printf("%s: |gradient| %s over %lld numbers, %s %s, in %s\n", c->name, rllc_format_double(text[0], norm),
+               (long long)c->size, o->reference ? "KL divergence" : "loss", rllc_format_double(text[1], loss), o->output);
         return RLLC_OK;
     }
     const rllc_hash hash = rllc_model_hash(&b->model);
@@ -75,6 +77,8 @@ static rllc_status print_result(const rllc_batches *b, const rllc_component *c, 
     RLLC_TRY(rllc_json_set(j, "rows", rllc_json_integer(b->rows.rows)));
     RLLC_TRY(rllc_json_set(j, "tokens", rllc_json_integer(b->rows.rows * (b->rows.n_ctx - 1))));
     RLLC_TRY(rllc_json_set(j, "checkpoint", rllc_json_string(hash.hex)));
+    if (o->reference)
+        RLLC_TRY(rllc_json_set(j, "reference", rllc_json_string(rllc_model_hash(&b->reference).hex)));
     RLLC_TRY(rllc_json_set(j, "output", rllc_json_string(o->output)));
     return rllc_cli_print_json("gradient", j);
 done:
@@ -97,7 +101,7 @@ static rllc_status gradient_main(int argc, const char *const *argv) {
     RLLC_TRY(rllc_cli_require(&rllc_command_gradient, "--checkpoint", o.checkpoint));
     RLLC_TRY(rllc_cli_require(&rllc_command_gradient, "--tokens", o.tokens));
     RLLC_TRY(rllc_cli_require(&rllc_command_gradient, "--output", o.output));
-    RLLC_TRY(rllc_batches_open(&b, o.checkpoint, o.tokens, common.threads));
+    RLLC_TRY(rllc_batches_open(&b, o.checkpoint, o.reference, o.tokens, common.threads));
     RLLC_TRY(rllc_component_parse(&c, &b.model, o.component));
     RLLC_TRY(rllc_alloc(&gradient, b.model.size, sizeof *gradient));
     RLLC_TRY(rllc_alloc(&sum, b.model.size, sizeof *sum));
@@ -119,6 +123,8 @@ const rllc_command rllc_command_gradient = {
     .usage = "rllc gradient --checkpoint PATH --tokens FILE.npy --output FILE.safetensors [--component NAME] [options]",
     .examples = "# what head 3 of layer 0 would do to descend\n"
                 "rllc gradient --checkpoint run/checkpoints/step1000 --tokens ids.npy --component l0h3 --output "
-                "g.safetensors\n",
+                "g.safetensors\n"
+                "# to come closer to another model's predictions\n"
+                "rllc gradient --checkpoint a.safetensors --reference b.safetensors --tokens ids.npy --output g.safetensors\n",
     .tables = tables,
     .main = gradient_main};

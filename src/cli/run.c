@@ -83,6 +83,7 @@ static rllc_status execute(rllc_run *r, const char *file) {
     RLLC_TRY(rllc_run_tokenizer(r));
     RLLC_TRY(rllc_run_corpora(r));
     RLLC_TRY(rllc_run_train(r));
+    RLLC_TRY(rllc_run_companion(r));
     RLLC_TRY(rllc_run_scores(r));
     RLLC_TRY(rllc_run_sample(r));
     RLLC_TRY(write_report(r));
@@ -206,6 +207,8 @@ const rllc_command rllc_command_run = {
                 "rllc run --preset demo --output mine corpora.mix.sources=texts corpora.natural.sources=texts\n"
                 "# a configuration of your own; paths in it begin where you are\n"
                 "rllc run config.yaml seeds=[1,2,3] training.steps=20000\n"
+                "# each head's complexity also in predicting as a one-layer model does, trained for it by the same run\n"
+                "rllc run config.yaml sampling.loss=[next_token,reference] companion.n_layers=1\n"
                 "# every key with its value, to begin a configuration from\n"
                 "rllc run --preset demo --show-config > config.yaml\n",
     .tables = tables,

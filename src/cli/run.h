@@ -12,6 +12,7 @@ typedef struct rllc_run_identity {
     const char *tokenizer;
     const char **corpora; /* [n_corpora] */
     const char **train;   /* [n_seeds] */
+    const char *companion; /* NULL: the run has none */
     const char *scores, *sampling, *report;
 } rllc_run_identity;
 
@@ -42,12 +43,14 @@ const char *rllc_run_train_stage(uint64_t seed);
 const char *rllc_run_path(const rllc_run *r, const char *name);
 const char *rllc_run_rows_path(const rllc_run *r, const char *corpus, int split);
 const char *rllc_run_seed_path(const rllc_run *r, uint64_t seed);
+const char *rllc_run_companion_path(const rllc_run *r);
 
 /** Whether the store knows the stage as done and what it left is there. */
 bool rllc_run_is_done(const rllc_run *r, const char *stage, const char *hash);
 bool rllc_run_tokenizer_is_done(const rllc_run *r);
 bool rllc_run_corpus_is_done(const rllc_run *r, int64_t i);
 bool rllc_run_train_is_done(const rllc_run *r, int64_t i);
+bool rllc_run_companion_is_done(const rllc_run *r);
 bool rllc_run_report_is_done(const rllc_run *r);
 
 /** run_text.c: tokenizer (r->tokenizer is loaded afterwards) and packed corpora, each entered into the store. */
@@ -55,12 +58,18 @@ rllc_status rllc_run_tokenizer(rllc_run *r) RLLC_MUST_USE;
 rllc_status rllc_run_corpora(rllc_run *r) RLLC_MUST_USE;
 /** run_train.c: a model a seed, then the scores of its heads. */
 rllc_status rllc_run_train(rllc_run *r) RLLC_MUST_USE;
+/** The companion, in a folder and a store of its own: its checkpoints are not the run's. Nothing if the run has none. */
+rllc_status rllc_run_companion(rllc_run *r) RLLC_MUST_USE;
 rllc_status rllc_run_scores(rllc_run *r) RLLC_MUST_USE;
 /** run_sample.c: every (seed, checkpoint, corpus) group, with one progress over all; then all estimates. */
 rllc_status rllc_run_sample(rllc_run *r) RLLC_MUST_USE;
 
 /** run_plan.c: prints what there is to do, and what it will cost here. */
 rllc_status rllc_run_plan(rllc_run *r) RLLC_MUST_USE;
+
+/** The model that the loss `reference` is relative to: loaded, or (dry) one of its shape if it is not there yet.
+ *  out->size 0 if the run samples no such loss. */
+rllc_status rllc_run_reference(const rllc_run *r, bool dry, rllc_model *out) RLLC_MUST_USE;
 
 /** The model's shape with d_vocab as the tokenizer (or, before there is one, its options) gives it. */
 rllc_status rllc_run_model_options(const rllc_run *r, rllc_model_options *out) RLLC_MUST_USE;

@@ -126,13 +126,12 @@ done:
     return status;
 }
 
-static rllc_status train_hash(const rllc_run_config *c, const char *corpus, uint64_t seed, const char **out) {
+static rllc_status train_hash(const rllc_run_config *c, const rllc_model_options *model, const char *grid,
+                              const char *corpus, uint64_t seed, const char **out) {
     rllc_status status = RLLC_OK;
     rllc_string text = {0};
-    const char *grid;
-    RLLC_TRY(rllc_run_config_grid(c, &grid));
     RLLC_TRY(rllc_string_printf(&text, "%s\n%llu\n%s\n", corpus, (unsigned long long)seed, grid));
-    RLLC_TRY(add_options(&text, &rllc_model_option_table, &c->model));
+    RLLC_TRY(add_options(&text, &rllc_model_option_table, model));
     RLLC_TRY(add_options(&text, &rllc_adamw_option_table, &c->optimizer));
     RLLC_TRY(add_options(&text, &rllc_train_option_table, &c->training));
     *out = hash_of(&text);
@@ -141,8 +140,50 @@ done:
     return status;
 }
 
+static rllc_status companion_hash(const rllc_run_config *c, const char *corpus, const char **out) {
+    rllc_model_options model = c->model;
+    model.n_layers = c->companion_layers;
+    *out = NULL;
+    if (!rllc_run_config_has_companion(c)) return RLLC_OK;
+    return train_hash(c, &model, c->training.checkpoints, corpus, c->companion_seed, out);
+}
+
+/* Which file a reference model is. */
+static rllc_status add_reference(rllc_string *text, const char *path, bool dry) {
+    walk w = {.lines = text, .dry = dry};
+    rllc_string file = {0};
+    rllc_status status = rllc_checkpoint_find(path, &file);
+    if (status == RLLC_OK) status = visit(&w, rllc_string_text(&file));
+    rllc_string_release(&file);
+    return rllc_fail_within(status, "sampling.reference");
+}
+
+/* The options of sampling but for its losses, which enter only where they are not the default: what was sampled before
+   there were others is known as done. */
+static rllc_status add_sampling(rllc_string *text, const rllc_run_config *c, const char *companion, bool dry) {
+    rllc_status status = RLLC_OK;
+    rllc_option_table table = rllc_sampling_option_table;
+    rllc_option *kept = NULL;
+    bool next_token, reference;
+    RLLC_TRY(rllc_alloc(&kept, table.n, sizeof *kept));
+    table.n = 0;
+    for (int i = 0; i < rllc_sampling_option_table.n; i++) {
+        const rllc_option *o = &rllc_sampling_option_table.options[i];
+        if (strcmp(o->name, "loss") != 0 && strcmp(o->name, "reference") != 0) kept[table.n++] = *o;
+    }
+    table.options = kept;
+    RLLC_TRY(add_options(text, &table, &c->sampling));
+    RLLC_TRY(rllc_sampling_losses(c->sampling.loss, &next_token, &reference));
+    if (!reference) goto done;
+    RLLC_TRY(rllc_string_printf(text, "%sreference %s\n", next_token ? "next_token " : "", companion ? companion : ""));
+    if (!companion) RLLC_TRY(add_reference(text, c->sampling.reference, dry));
+done:
+    rllc_free(kept);
+    return status;
+}
+
 /* Scores and sampling hang on every trained model; sampling on its corpora too. */
-static rllc_status later_hashes(const rllc_run_config *c, rllc_run_identity *id) {
+static rllc_status later_hashes(const rllc_run_config *c, bool dry, rllc_run_identity *id) {
     rllc_status status = RLLC_OK;
     rllc_string models = {0}, text = {0};
     for (int64_t i = 0; i < c->n_seeds; i++) RLLC_TRY(rllc_string_printf(&models, "%s\n", id->train[i]));
@@ -154,7 +195,7 @@ static rllc_status later_hashes(const rllc_run_config *c, rllc_run_identity *id)
     RLLC_TRY(rllc_string_printf(&text, "%s%s\n%s\n", rllc_string_text(&models), c->sampling_corpora,
                                 c->sampling_checkpoints));
     for (int64_t i = 0; i < c->n_corpora; i++) RLLC_TRY(rllc_string_printf(&text, "%s\n", id->corpora[i]));
-    RLLC_TRY(add_options(&text, &rllc_sampling_option_table, &c->sampling));
+    RLLC_TRY(add_sampling(&text, c, id->companion, dry));
     RLLC_TRY(add_options(&text, &rllc_sampler_option_table, &c->sampler));
     id->sampling = hash_of(&text);
     rllc_string_clear(&text);
@@ -168,7 +209,9 @@ done:
 
 rllc_status rllc_run_identity_make(const rllc_run_config *c, bool dry, rllc_run_identity *out) {
     rllc_status status = RLLC_OK;
+    const char *grid;
     *out = (rllc_run_identity){0};
+    RLLC_TRY(rllc_run_config_grid(c, &grid));
     RLLC_TRY(rllc_alloc(&out->corpora, c->n_corpora, sizeof *out->corpora));
     RLLC_TRY(rllc_alloc(&out->train, c->n_seeds, sizeof *out->train));
     RLLC_TRY(tokenizer_hash(c, dry, &out->tokenizer));
@@ -177,9 +220,10 @@ rllc_status rllc_run_identity_make(const rllc_run_config *c, bool dry, rllc_run_
     }
     const int64_t trained_on = rllc_run_config_corpus(c, c->training_corpus) - c->corpora;
     for (int64_t i = 0; i < c->n_seeds; i++) {
-        RLLC_TRY(train_hash(c, out->corpora[trained_on], c->seeds[i], &out->train[i]));
+        RLLC_TRY(train_hash(c, &c->model, grid, out->corpora[trained_on], c->seeds[i], &out->train[i]));
     }
-    RLLC_TRY(later_hashes(c, out));
+    RLLC_TRY(companion_hash(c, out->corpora[trained_on], &out->companion));
+    RLLC_TRY(later_hashes(c, dry, out));
 done:
     if (status != RLLC_OK) rllc_run_identity_release(out);
     return status;
@@ -232,19 +276,32 @@ bool rllc_run_corpus_is_done(const rllc_run *r, int64_t i) {
     return there;
 }
 
-/* Done, and every checkpoint of the grid is where training left it. */
-bool rllc_run_train_is_done(const rllc_run *r, int64_t i) {
-    const uint64_t seed = r->config.seeds[i];
-    const char *grid;
+const char *rllc_run_companion_path(const rllc_run *r) {
+    return rllc_intern_printf("%s/companion/seed-%llu", r->config.output, (unsigned long long)r->config.companion_seed);
+}
+
+/* Every checkpoint of the grid is where training left it. */
+static bool has_checkpoints(const char *folder, const char *grid) {
     int64_t *steps = NULL, n = 0;
-    if (!rllc_run_is_done(r, rllc_run_train_stage(seed), r->identity.train[i])) return false;
-    bool there = rllc_run_config_grid(&r->config, &grid) == RLLC_OK && rllc_grid_parse(grid, &steps, &n) == RLLC_OK;
+    bool there = rllc_grid_parse(grid, &steps, &n) == RLLC_OK;
     for (int64_t k = 0; there && k < n; k++) {
-        there = rllc_file_exists(rllc_intern_printf("%s/checkpoints/step%lld/model.safetensors",
-                                                    rllc_run_seed_path(r, seed), (long long)steps[k]));
+        there = rllc_file_exists(
+            rllc_intern_printf("%s/checkpoints/step%lld/model.safetensors", folder, (long long)steps[k]));
     }
     rllc_free(steps);
     return there;
+}
+
+bool rllc_run_train_is_done(const rllc_run *r, int64_t i) {
+    const uint64_t seed = r->config.seeds[i];
+    const char *grid;
+    return rllc_run_is_done(r, rllc_run_train_stage(seed), r->identity.train[i]) &&
+           rllc_run_config_grid(&r->config, &grid) == RLLC_OK && has_checkpoints(rllc_run_seed_path(r, seed), grid);
+}
+
+bool rllc_run_companion_is_done(const rllc_run *r) {
+    return rllc_run_is_done(r, "companion", r->identity.companion) &&
+           has_checkpoints(rllc_run_companion_path(r), rllc_intern_printf("%lld", (long long)r->config.training.steps));
 }
 
 bool rllc_run_report_is_done(const rllc_run *r) {

@@ -89,6 +89,30 @@ static void plan_corpus(const rllc_run *r, plan *p, int64_t i) {
 
 /* ---- training and scores --------------------------------------------------------------------------------- */
 
+static rllc_status plan_companion(const rllc_run *r, plan *p, rllc_train_job job) {
+    rllc_status status = RLLC_OK;
+    double tokens, memory, disk;
+    rllc_rate rate;
+    if (!r->identity.companion) return RLLC_OK;
+    job.model.n_layers = r->config.companion_layers;
+    job.options.checkpoints = r->config.training.checkpoints;
+    RLLC_TRY(rllc_train_cost(&job, &tokens, &memory, &disk));
+    RLLC_TRY(rllc_measure_training(&job.model, job.options.batch_size, job.n_threads, CALIBRATION_SECONDS, &rate));
+    p->memory = fmax(p->memory, memory);
+    add_line(p, (plan_line){.stage = "companion",
+                            .done = rllc_run_companion_is_done(r),
+                            .what = rllc_intern_printf(
+                                "%lld layers, seed %llu, %lld steps of %lld x %lld tokens", (long long)job.model.n_layers,
+                                (unsigned long long)r->config.companion_seed, (long long)job.options.steps,
+                                (long long)job.options.batch_size, (long long)job.model.n_ctx),
+                            .tokens = tokens,
+                            .flops = tokens * rate.flops / rate.tokens,
+                            .seconds = tokens / rate.tokens,
+                            .disk = disk});
+done:
+    return status;
+}
+
 static rllc_status plan_training(const rllc_run *r, plan *p, const rllc_model_options *shape) {
     rllc_status status = RLLC_OK;
     double tokens, memory, disk;
@@ -116,6 +140,7 @@ static rllc_status plan_training(const rllc_run *r, plan *p, const rllc_model_op
                                 .seconds = tokens / p->training.tokens,
                                 .disk = disk});
     }
+    RLLC_TRY(plan_companion(r, p, job));
 done:
     return status;
 }
@@ -178,13 +203,37 @@ static int64_t count_names(const char *list) {
     return n;
 }
 
+/* Of one group under one loss. */
+static double member_steps(const rllc_run *r, int64_t n) {
+    return (double)(n * r->config.sampler.num_chains * rllc_sampler_steps(&r->config.sampler));
+}
+
+/* FLOP a token of the losses that are sampled, over that of the next token's, which the rate is measured with. */
+static rllc_status relative_work(const rllc_sampling_job *job, double *out) {
+    rllc_status status = RLLC_OK;
+    rllc_sampling_job next = *job;
+    double steps, tokens[2], flops[2], memory, disk;
+    next.options.loss = "next_token";
+    RLLC_TRY(rllc_sampling_cost(job, &steps, &tokens[0], &flops[0], &memory, &disk));
+    RLLC_TRY(rllc_sampling_cost(&next, &steps, &tokens[1], &flops[1], &memory, &disk));
+    *out = flops[0] / tokens[0] / (flops[1] / tokens[1]);
+done:
+    return status;
+}
+
 static rllc_status plan_sampling(const rllc_run *r, plan *p, const rllc_model *m) {
     rllc_status status = RLLC_OK;
-    double steps, tokens, flops, memory, disk;
+    double steps, tokens, flops, memory, disk, work = 1;
     int64_t checkpoints = 0, n = 0;
     const char **names = NULL;
-    const rllc_sampling_job job = {
+    rllc_model reference;
+    rllc_sampling_job job = {
         .model = m, .sampler = r->config.sampler, .options = r->config.sampling, .n_threads = (int)r->common.threads};
+    RLLC_TRY(rllc_run_reference(r, true, &reference));
+    if (reference.size) {
+        job.reference = &reference;
+        RLLC_TRY(relative_work(&job, &work));
+    }
     RLLC_TRY(rllc_sampling_cost(&job, &steps, &tokens, &flops, &memory, &disk));
     RLLC_TRY(rllc_components_expand(m, r->config.sampling.components, &names, &n));
     RLLC_TRY(count_steps(r->config.sampling_checkpoints, &checkpoints));
@@ -196,16 +245,18 @@ static rllc_status plan_sampling(const rllc_run *r, plan *p, const rllc_model *m
     add_line(p, (plan_line){
                     .stage = "sample",
                     .done = rllc_run_is_done(r, "sample", r->identity.sampling),
-                    .what = rllc_intern_printf("%lld checkpoints x %lld corpora x %lld components x %lld chains x %lld "
-                                               "steps",
+                    .what = rllc_intern_printf("%s%lld checkpoints x %lld corpora x %lld components x %lld chains x "
+                                               "%lld steps",
+                                               steps > member_steps(r, n) ? "2 losses x " : "",
                                                (long long)(checkpoints * r->config.n_seeds), (long long)corpora,
                                                (long long)n, (long long)r->config.sampler.num_chains,
                                                (long long)rllc_sampler_steps(&r->config.sampler)),
                     .tokens = groups * tokens,
                     .flops = groups * flops,
-                    .seconds = groups * tokens / p->sampling.tokens,
+                    .seconds = groups * tokens / p->sampling.tokens * work,
                     .disk = groups * disk});
 done:
+    rllc_model_release(&reference);
     rllc_free(names);
     return status;
 }

@@ -10,7 +10,8 @@ typedef struct sampling_plan {
     int64_t n_checkpoints;
     rllc_store_corpus *corpora;
     int64_t n_corpora;
-    double done, total; /* member-steps */
+    rllc_model reference; /* of the loss `reference`; size 0 without it */
+    double done, total;   /* member-steps */
 } sampling_plan;
 
 static bool has_seed(const rllc_run_config *c, uint64_t seed) {
@@ -76,6 +77,7 @@ static rllc_status run_group(const rllc_run *r, sampling_plan *p, const rllc_mod
     RLLC_TRY(
         rllc_rows_open(&rows, rllc_run_rows_path(r, corpus->name, RLLC_SAMPLING), only_cost ? 0 : m->options.d_vocab));
     const rllc_sampling_job job = {.model = m,
+                                   .reference = p->reference.size ? &p->reference : NULL,
                                    .checkpoint = checkpoint,
                                    .corpus = corpus,
                                    .tokenizer_hash = tokenizer.hex,
@@ -127,6 +129,7 @@ rllc_status rllc_run_sample(rllc_run *r) {
     }
     RLLC_TRY(choose_checkpoints(r, &p));
     RLLC_TRY(choose_corpora(r, &p));
+    RLLC_TRY(rllc_run_reference(r, false, &p.reference));
     if (p.n_checkpoints > 0)
         RLLC_TRY(run_checkpoint(r, &p, &p.checkpoints[0], true)); /* all checkpoints cost the same */
     p.total *= (double)p.n_checkpoints;
@@ -137,6 +140,7 @@ rllc_status rllc_run_sample(rllc_run *r) {
     rllc_report_message(r->monitor, "%lld estimates", (long long)n);
     RLLC_TRY(rllc_store_stage_done(r->store, "sample", r->identity.sampling));
 done:
+    rllc_model_release(&p.reference);
     rllc_free(p.checkpoints);
     rllc_free(p.corpora);
     return status;

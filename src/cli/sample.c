@@ -39,6 +39,7 @@ typedef struct invocation {
     sample_options o;
     rllc_sampling_options sampling;
     rllc_sampler_options sampler;
+    rllc_model reference; /* of the loss `reference`; size 0 without it */
     rllc_store *store;
     const char *folder; /* of the run; NULL without one */
     const char *tokenizer_hash;
@@ -50,6 +51,17 @@ typedef struct invocation {
     int64_t groups;
 } invocation;
 
+/** The losses of this command, as the store calls them. */
+static rllc_status note_losses(invocation *s, const rllc_sampling_job *job) {
+    bool next_token, reference;
+    const rllc_status status = rllc_sampling_losses(job->options.loss, &next_token, &reference);
+    if (status != RLLC_OK) return status;
+    s->shown.losses = rllc_intern_printf("%s%s%s", next_token ? rllc_loss_kind(NULL) : "",
+                                         next_token && reference ? "," : "",
+                                         reference ? rllc_loss_kind(job->reference) : "");
+    return RLLC_OK;
+}
+
 /** What will be shown at the end: the components and the settings of this command, whatever else the store holds. */
 static rllc_status note_shown(invocation *s, const rllc_model *m, const rllc_sampling_job *job) {
     rllc_status status = RLLC_OK;
@@ -58,6 +70,7 @@ static rllc_status note_shown(invocation *s, const rllc_model *m, const rllc_sam
     int64_t n;
     RLLC_TRY(rllc_sampling_options_json(job, &text));
     s->shown.options = rllc_intern(rllc_string_text(&text));
+    RLLC_TRY(note_losses(s, job));
     rllc_string_clear(&text);
     RLLC_TRY(rllc_components_expand(m, s->sampling.components, &names, &n));
     for (int64_t i = 0; i < n; i++) RLLC_TRY(rllc_string_printf(&text, "%s%s", i ? "," : "", names[i]));
@@ -72,7 +85,8 @@ done:
 static rllc_status run_group(invocation *s, const rllc_model *m, const rllc_store_checkpoint *checkpoint,
                              const rllc_store_corpus *corpus, const rllc_rows *rows, bool given, bool only_cost) {
     double steps, tokens, flops, memory, disk;
-    const rllc_sampling_job job = {.model = m, .checkpoint = checkpoint, .corpus = corpus, .tokenizer_hash = s->tokenizer_hash,
+    const rllc_sampling_job job = {.model = m, .reference = s->reference.size ? &s->reference : NULL,
+                                   .checkpoint = checkpoint, .corpus = corpus, .tokenizer_hash = s->tokenizer_hash,
                                    .rows = rows, .explicit_batches = given, .sampler = s->sampler,
                                    .options = s->sampling, .store = s->store, .provenance = s->provenance,
                                    .n_threads = (int)s->common.threads, .monitor = rllc_cli_monitor(&s->common),
@@ -322,6 +336,7 @@ static rllc_status sample_main(int argc, const char *const *argv) {
     rllc_status status = read_flags(&s, argc, argv);
     if (status != RLLC_OK || s.common.help) goto done;
     RLLC_TRY(rllc_cli_provenance(&s.common, &s.provenance));
+    RLLC_TRY(rllc_cli_load_reference(&s.sampling, &s.reference));
     RLLC_TRY(s.folder ? sample_run(&s) : sample_loose(&s));
     if (s.o.dry_run) goto done;
     if (s.o.trace) RLLC_TRY(rllc_cells_write_traces(s.store, &s.shown, s.o.trace));
@@ -330,6 +345,7 @@ static rllc_status sample_main(int argc, const char *const *argv) {
 done:
     rllc_free(s.steps);
     rllc_json_free(s.provenance);
+    rllc_model_release(&s.reference);
     rllc_store_close(s.store);
     remove_scratch(&s);
     return status;
@@ -346,6 +362,8 @@ const rllc_command rllc_command_sample = {
                 "# deterministic, on given batches [steps, batch, n_ctx]: to compare with another implementation\n"
                 "rllc sample --checkpoint model.safetensors --tokens batches.npy --component l1h0 --noise-level 0 "
                 "--num-chains 1 --trace out.csv\n"
+                "# the complexity of a head in predicting as a smaller model does: KL divergence from that model\n"
+                "rllc sample demo --component l0h3 --loss reference --reference demo/companion/seed-1/step12000\n"
                 "# what it would cost\n"
                 "rllc sample demo --num-draws 1000 --dry-run\n",
     .tables = tables,

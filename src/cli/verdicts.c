@@ -51,7 +51,7 @@ static rllc_status print_text(const rllc_store_estimate *list, const rllc_store_
         const rllc_status status = parse(&list[i], &d);
         if (status != RLLC_OK) return status;
         good += strcmp(list[i].verdict, "good") == 0;
-        printf("%6lld  %-10s %-12s %-7s %9.4f +- %.4f  %s\n", (long long)cells[i].step, cells[i].corpus,
+        printf("%6lld  %-10s %-12s %-7s %9.4f +- %.4f  %s\n", (long long)cells[i].step, rllc_store_cell_data(&cells[i]),
                rllc_component_label(cells[i].component), list[i].name, list[i].llc_mean, list[i].llc_se,
                *list[i].verdict ? list[i].verdict : "not diagnosed: rllc estimate RUN");
         print_findings(d, all);
@@ -85,7 +85,7 @@ rllc_status rllc_cells_print_reasons(const rllc_store_estimate *list, const rllc
         const char *sentence = deciding_sentence(d, list[i].verdict);
         if (sentence)
             printf("%s, step %lld, %s: %s\n", rllc_component_label(cells[i].component), (long long)cells[i].step,
-                   cells[i].corpus, sentence);
+                   rllc_store_cell_data(&cells[i]), sentence);
         rllc_json_free(d);
     }
     if (bad > MOST_REASONS)
@@ -100,6 +100,7 @@ static rllc_status row_json(const rllc_store_estimate *e, const rllc_store_cell 
     RLLC_TRY(rllc_json_set(row, "seed", rllc_json_string(rllc_intern_printf("%llu", (unsigned long long)c->seed))));
     RLLC_TRY(rllc_json_set(row, "step", rllc_json_integer(c->step)));
     RLLC_TRY(rllc_json_set(row, "corpus", rllc_json_string(c->corpus)));
+    RLLC_TRY(rllc_json_set(row, "loss", rllc_json_string(c->loss_kind)));
     RLLC_TRY(rllc_json_set(row, "component", rllc_json_string(c->component)));
     RLLC_TRY(rllc_json_set(row, "name", rllc_json_string(e->name)));
     RLLC_TRY(rllc_json_set(row, "llc_mean", rllc_json_real(e->llc_mean)));
@@ -158,7 +159,7 @@ rllc_status rllc_cells_require_good(rllc_store *store, const rllc_cell_filter *f
                            "%lld of %lld estimates are not good, the first %s at step %lld on %s (%s); rllc diagnose "
                            "says why",
                            (long long)bad, (long long)n, cells[first].component, (long long)cells[first].step,
-                           cells[first].corpus, list[first].verdict);
+                           rllc_store_cell_data(&cells[first]), list[first].verdict);
 done:
     rllc_free(list);
     rllc_free(cells);

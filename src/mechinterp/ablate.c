@@ -46,7 +46,8 @@ static rllc_status take_means(rllc_ablator *a, const rllc_rows *reference, int64
     RLLC_TRY(rllc_alloc(&tokens, a->max_rows * o->n_ctx, sizeof *tokens));
     for (int64_t first = 0; first < n_reference; first += a->max_rows) {
         const int64_t rows = n_reference - first < a->max_rows ? n_reference - first : a->max_rows;
-        for (int64_t r = 0; r < rows; r++) rllc_rows_get(reference, first + r, tokens + r * o->n_ctx);
+        for (int64_t r = 0; r < rows; r++)
+            rllc_rows_get(reference, rllc_spread(first + r, n_reference, reference->rows), tokens + r * o->n_ctx);
         RLLC_TRY(rllc_engine_outputs(a->engine, a->m->weights, tokens, rows, a->z));
         add_outputs(a, rows, sum);
     }

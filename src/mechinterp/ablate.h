@@ -15,6 +15,11 @@ enum {
 };
 extern const char *const rllc_ablation_names[RLLC_ABLATIONS]; /* "zero", "mean", "mean_position", "resample" */
 
+/** Row i of n spread evenly over `rows`: rows stand in the order of the documents, so the first n would be of one kind. */
+static inline int64_t rllc_spread(int64_t i, int64_t n, int64_t rows) {
+    return n < rows ? (int64_t)((double)i * (double)rows / (double)n) : i;
+}
+
 /** Heads that are ablated together: pairs (layer, head). */
 typedef struct rllc_head_set {
     const char *name; /* "l0h1+l0h4"; interned */
@@ -24,7 +29,7 @@ typedef struct rllc_head_set {
 
 /** Means of heads, and room for the outputs of a batch; borrows engine and model. */
 typedef struct rllc_ablator rllc_ablator;
-/** reference: rows whose means are taken (first n_reference of them), for the mean ablations; else NULL. */
+/** reference: rows whose means are taken (n_reference of them, spread), for the mean ablations; else NULL. */
 rllc_status rllc_ablator_new(rllc_ablator **out, int ablation, rllc_engine *engine, const rllc_model *m,
                              int64_t max_rows, const rllc_rows *reference, int64_t n_reference) RLLC_MUST_USE;
 void rllc_ablator_free(rllc_ablator *a); /* accepts NULL */

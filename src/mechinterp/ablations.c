@@ -110,7 +110,8 @@ static void measurement_release(measurement *m) {
 static rllc_status add_batch(measurement *m, int64_t first, int64_t rows) {
     rllc_status status = RLLC_OK;
     const int64_t T = m->task->model->options.n_ctx;
-    for (int64_t r = 0; r < rows; r++) rllc_rows_get(m->task->rows, first + r, m->tokens + r * T);
+    for (int64_t r = 0; r < rows; r++)
+        rllc_rows_get(m->task->rows, rllc_spread(first + r, m->n_sequences, m->task->rows->rows), m->tokens + r * T);
     for (int64_t p = 0; p < m->n_permutations; p++)
         RLLC_TRY(rllc_ablator_losses(m->ablator, m->tokens, rows, p, m->sets, m->n_sets, p ? NULL : m->base,
                                      m->ablated + p * m->n_sets));

@@ -117,7 +117,9 @@ static rllc_status add_batch(measurement *m, int64_t first, int64_t rows) {
     rllc_status status = RLLC_OK;
     const rllc_analysis_task *t = m->task;
     const int64_t T = t->model->options.n_ctx;
-    for (int64_t r = 0; r < rows; r++) rllc_rows_get(t->rows, first + r, m->tokens + r * T);
+    for (int64_t r = 0; r < rows; r++)
+        rllc_rows_get(t->rows, rllc_spread(first + r, contexts(t->job, t->rows->rows), t->rows->rows),
+                      m->tokens + r * T);
     RLLC_TRY(rllc_engine_ablate(t->engine, t->model->weights, m->tokens, rows, m->paths, m->n_paths, m->base));
     for (int64_t r = 0; r < rows; r++) {
         for (int64_t i = 0; i < m->n_paths; i++) m->of_one[i] = m->paths[i].token_losses + r * (T - 1);

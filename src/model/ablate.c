@@ -162,6 +162,7 @@ static rllc_status ablate_block(void *context, int64_t k, int worker) {
     const rllc_loss_request q = {.token_losses = c->base_token_losses};
     rllc_activations a;
     rllc_upload_tokens(e, ws, &b);
+    if (e->reference) rllc_reference_block(e, ws, &b);
     rllc_forward(e, ws, &e->base, NULL, &b, NULL, &a);
     ws->base = a;
     if (q.token_losses) (void)rllc_loss(e, ws, &e->base, a.nf, &b, &q);
@@ -196,6 +197,7 @@ rllc_status rllc_engine_ablate(rllc_engine *e, const float *weights, const int32
         RLLC_TRY(check_path(e, &list[i]));
     }
     rllc_pass_pack_base(&c.pass, weights);
+    if (e->reference) rllc_reference_prepare(e);
     RLLC_TRY(rllc_parallel(c.pass.cut.blocks, e->n_threads, ablate_block, &c));
 done:
     return status;

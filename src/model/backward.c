@@ -1,9 +1,8 @@
 /* The backward pass over a block, and unpacking of the summed gradient. */
 #include "engine.h"
 
-/** Gradient of the residual stream leaving the last layer, from that of what the unembedding reads.          (E3) */
-static void final_norm_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weights *w,
-                                const rllc_plan *plan, int64_t rows, const rllc_activations *a, float *g) {
+void rllc_final_norm_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weights *w,
+                              const rllc_plan *plan, int64_t rows, const rllc_activations *a, float *g) {
     const int64_t C = e->model->options.d_model;
     if (!w->lnf_w) {
         e->k->copy_rows(rows, C, ws->dnf, C, ws->dx, C);
@@ -95,10 +94,8 @@ static void norm_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_l
                               p->ln ? g + p->at_ln_w : NULL, p->ln ? g + p->at_ln_b : NULL);
 }
 
-/** Layer l: gradients of its planned tensors; ws->dx becomes that of its input, unless `stop`: then ws->dqkv is left.
- */
-static void layer_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_pass *s, int l, bool stop,
-                           const rllc_block *b, const rllc_activations *a, float *g) {
+void rllc_layer_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_pass *s, int l, bool stop,
+                         const rllc_block *b, const rllc_activations *a, float *g) {
     const rllc_model_options *o = &e->model->options;
     const rllc_plan_layer *p = s->p;
     if (p->W_O) W_O_gradient(e, ws, p, b->rows, a->z[l], g);
@@ -110,6 +107,17 @@ static void layer_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_
     if (!stop) norm_backward(e, ws, s, l, b->rows, a, g);
 }
 
+rllc_layer_pass rllc_layer_pass_of(const rllc_engine *e, const rllc_pass_weights *w, const rllc_plan *plan, int l,
+                                   bool *through) {
+    const rllc_plan_layer *p = &plan->layers[l];
+    *through = p->ln || plan->start < l;
+    rllc_layer_pass s = {
+        .w = &w->layers[l], .p = p, .ld = w->layers[l].n_heads * 3 * e->model->options.d_head, .all = true};
+    s.heads = *through ? s.w->heads : p->heads;
+    s.n_heads = *through ? s.w->n_heads : p->qkv || p->table ? p->n_heads : 0;
+    return s;
+}
+
 void rllc_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weights *w, const rllc_plan *plan,
                    const rllc_block *b, const rllc_activations *a, float *g) {
     const rllc_model_options *o = &e->model->options;
@@ -118,14 +126,11 @@ void rllc_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_wei
     /* what the plan moves begins where the forward pass restarts */
     const int lowest = earlier ? plan->start + 1 : plan->start;
     if (lowest >= o->n_layers && !plan->ln_final) return;
-    final_norm_backward(e, ws, w, plan, b->rows, a, g);
+    rllc_final_norm_backward(e, ws, w, plan, b->rows, a, g);
     for (int l = (int)o->n_layers - 1; l >= 0 && l >= lowest; l--) {
-        const rllc_plan_layer *p = &plan->layers[l];
-        const bool through = p->ln || plan->start < l;
-        rllc_layer_pass s = {.w = &w->layers[l], .p = p, .ld = w->layers[l].n_heads * 3 * o->d_head, .all = true};
-        s.heads = through ? s.w->heads : p->heads;
-        s.n_heads = through ? s.w->n_heads : p->qkv || p->table ? p->n_heads : 0;
-        layer_backward(e, ws, &s, l, !through || (earlier && l == lowest), b, a, g);
+        bool through;
+        const rllc_layer_pass s = rllc_layer_pass_of(e, w, plan, l, &through);
+        rllc_layer_backward(e, ws, &s, l, !through || (earlier && l == lowest), b, a, g);
     }
     if (plan->W_E) e->k->scatter_rows(b->rows, C, ws->tokens, ws->dx, C, g + plan->at_W_E, C);
 }

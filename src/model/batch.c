@@ -80,6 +80,7 @@ static void run_block(const rllc_pass *p, rllc_workspace *ws, const rllc_block *
     int64_t at = p->first + p->last_members;
     int layer = -1;
     rllc_upload_tokens(e, ws, b);
+    if (e->reference) rllc_reference_block(e, ws, b);
     if (p->run_base) base_block(p, ws, b, slot);
     if (p->last_members) rllc_last_layer_block(p, ws, b, slot, buffer);
     for (int64_t f = 0; f < p->n_families; f++) {
@@ -212,6 +213,7 @@ static rllc_status run(rllc_pass *p, const float *base, double *base_loss) {
     p->cut = rllc_cut_batch(e->t, p->rows);
     p->base_loss = base_loss || p->base_token_losses || p->logits;
     rllc_pass_pack_base(p, base);
+    if (e->reference) rllc_reference_prepare(e);
     do {
         RLLC_TRY(choose_group(p, rllc_slots_buffers(p->cut.slots, e->n_threads)));
         status = run_group(p);

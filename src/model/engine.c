@@ -82,6 +82,7 @@ static void forget_plans(rllc_engine *e) {
 void rllc_engine_free(rllc_engine *e) {
     if (!e) return;
     release_table_memory(e);
+    rllc_engine_free(e->reference);
     forget_plans(e);
     rllc_free(e->workspaces);
     rllc_free(e->plans);
@@ -97,9 +98,15 @@ void rllc_engine_free(rllc_engine *e) {
 }
 
 rllc_status rllc_engine_set_kernels(rllc_engine *e, const rllc_kernels *k) {
+    rllc_status status = RLLC_OK;
     release_table_memory(e);
     e->k = k;
-    return allocate_table_memory(e);
+    RLLC_TRY(allocate_table_memory(e));
+    if (!e->reference) return RLLC_OK;
+    RLLC_TRY(rllc_engine_set_kernels(e->reference, k));
+    RLLC_TRY(rllc_reference_allocate(e));
+done:
+    return status;
 }
 
 void rllc_engine_set_plain(rllc_engine *e, bool plain) {
@@ -111,8 +118,15 @@ rllc_status rllc_engine_set_context(rllc_engine *e, int64_t t) {
     if (t < 2 || t > e->model->options.n_ctx)
         return rllc_fail(RLLC_EMISMATCH, "sequences of %lld tokens do not fit the model: expected 2 to %lld",
                          (long long)t, (long long)e->model->options.n_ctx);
+    if (e->reference && t > e->reference->model->options.n_ctx)
+        return rllc_fail(RLLC_EMISMATCH, "sequences of %lld tokens do not fit the reference model: it reads up to %lld",
+                         (long long)t, (long long)e->reference->model->options.n_ctx);
     e->t = t;
     return RLLC_OK;
+}
+
+int64_t rllc_engine_context(const rllc_engine *e) {
+    return e->t;
 }
 
 /* ---- what members need ------------------------------------------------------------------------------------------- */

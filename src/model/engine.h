@@ -159,6 +159,7 @@ typedef struct rllc_low_rank_space {
 typedef struct rllc_workspace {
     rllc_activations base, own, view;
     float *logits; /* [BLOCK_ROWS, V] */
+    float *reference, *moved; /* with a reference model: its log-probabilities [R, V]; u and l of a member [2, PIECE, V] */
     float *dnf, *dx, *dn, *dz, *dqkv;
     float *attention;          /* kernel scratch */
     float *replacement;        /* [T, D] staging of replaced outputs */
@@ -206,6 +207,7 @@ struct rllc_engine {
     bool plain;                 /* every member on the plain path */
     rllc_replacement *replaced; /* in every pass */
     int64_t n_replaced;
+    rllc_engine *reference;     /* carries the model that losses are relative to; NULL: losses of the next token */
     int64_t t;                  /* context length in use */
     int *all_heads;             /* 0 .. H-1 */
     rllc_workspace *workspaces; /* [n_threads] */
@@ -266,9 +268,13 @@ typedef struct rllc_loss_request {
     bool dnf;              /* form the gradient of what the unembedding reads, into ws->dnf */
 } rllc_loss_request;
 
-/** Unembedding and cross-entropy by row blocks; returns the sum of the block's losses. */
+/** Unembedding and losses by row blocks; returns the sum of the block's losses. */
 double rllc_loss(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weights *w, const float *nf,
                  const rllc_block *b, const rllc_loss_request *q);
+/** Losses of rows first .. first+n-1 of the block from ws->logits, into ws->losses: cross-entropy (E6), or relative
+ *  entropy to the reference (E99). The logits become gradients unless the scale is 0. lse (or NULL): of cross-entropy. */
+void rllc_row_losses(const rllc_engine *e, rllc_workspace *ws, int64_t first, int64_t n, double gradient_scale,
+                     float *lse);
 /** logits [n, V] of rows first .. first+n-1 of the block, into ws->logits. */
 void rllc_logits(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weights *w, const float *nf, int64_t first,
                  int64_t n);
@@ -298,6 +304,16 @@ typedef struct rllc_layer_pass {
     bool all;   /* z and dz have a column for every head, else for the listed ones */
 } rllc_layer_pass;
 
+/** Gradient of the residual stream leaving the last layer (ws->dx), from that of what the unembedding reads.  (E3) */
+void rllc_final_norm_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weights *w,
+                              const rllc_plan *plan, int64_t rows, const rllc_activations *a, float *g);
+/** What layer l of a backward pass does; *through: the gradient goes on to the layer's input. */
+rllc_layer_pass rllc_layer_pass_of(const rllc_engine *e, const rllc_pass_weights *w, const rllc_plan *plan, int l,
+                                   bool *through);
+/** Layer l: gradients of its planned tensors; ws->dx becomes that of its input, unless `stop`: then ws->dqkv is left.
+ */
+void rllc_layer_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_pass *s, int l, bool stop,
+                         const rllc_block *b, const rllc_activations *a, float *g);
 /** dq, dk, dv of the heads that go through, into ws->dqkv.                                                     (E5) */
 void rllc_attention_backward(const rllc_engine *e, rllc_workspace *ws, const rllc_layer_pass *s, const rllc_block *b,
                              const float *qkv, const float *z, const float *dz, int64_t ldz, const float *lse);
@@ -306,8 +322,22 @@ void rllc_attention_backward(const rllc_engine *e, rllc_workspace *ws, const rll
 void rllc_qkv_gradient(const rllc_engine *e, const rllc_workspace *ws, const rllc_layer_pass *s, const rllc_block *b,
                        const float *n, float *g);
 
+/* ---- reference ------------------------------------------------------------------------------------------------- */
+
+/** Once a call: the reference's weights packed for the call's context. */
+void rllc_reference_prepare(rllc_engine *e);
+/** The reference's log-probabilities of the block in hand, into ws->reference. */
+void rllc_reference_block(const rllc_engine *e, rllc_workspace *ws, const rllc_block *b);
+/** What low_rank_loss gives, of the loss relative to the reference; rows from `first` of the block on.           (E99) */
+void rllc_reference_low_rank(const rllc_engine *e, rllc_workspace *ws, int64_t first, const rllc_low_rank *x);
+/** Memory of the threads for it, in the engine's table. */
+rllc_status rllc_reference_allocate(rllc_engine *e) RLLC_MUST_USE;
+void rllc_reference_release(rllc_workspace *ws, const rllc_kernels *k);
+
 /* ---- workspaces ------------------------------------------------------------------------------------------------ */
 
+/** Rows of a block: at most so many. */
+int64_t rllc_block_rows(const rllc_model_options *o);
 /** Floats and layout of a thread's workspace. */
 rllc_status rllc_workspace_init(rllc_workspace *ws, const rllc_model *m, const rllc_kernels *k) RLLC_MUST_USE;
 int64_t rllc_workspace_floats(const rllc_model *m, const rllc_kernels *k);

@@ -46,7 +46,11 @@ static void member_piece(const struct piece *x, int64_t at, const float *rstd_ba
                                 .g = s->g,
                                 .m = g ? g + plan->at_m : NULL,
                                 .scratch = s->kernel};
-    e->k->low_rank_loss(&loss);
+    if (e->reference) {
+        rllc_reference_low_rank(e, x->ws, row, &loss);
+    } else {
+        e->k->low_rank_loss(&loss);
+    }
     rllc_collect(e, x->ws, x->b, row, x->n, s->losses, p->members[i].token_losses, rllc_pass_loss_sum(p, i, x->slot));
     if (g)
         rllc_member_rows_backward(e, s, plan, w, x->n, h->z + row * rank, NULL, h->dz + row * rank,
@@ -71,7 +75,7 @@ static void base_piece(struct piece *x) {
     rllc_workspace *ws = x->ws;
     const int64_t V = e->model->options.d_vocab;
     rllc_logits(e, ws, &e->base, ws->base.nf, x->first, x->n);
-    e->k->cross_entropy(x->n, V, ws->logits, V, ws->targets + x->first, 0, ws->losses, ws->low_rank.lse);
+    rllc_row_losses(e, ws, x->first, x->n, 0, ws->low_rank.lse);
     if (p->base_loss) rllc_collect(e, ws, x->b, x->first, x->n, ws->losses, p->base_token_losses, &x->base_sum);
     if (p->logits)
         e->k->download((size_t)(x->n * V) * sizeof(float), ws->logits, p->logits + (x->b->first * e->t + x->first) * V);

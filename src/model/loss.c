@@ -1,4 +1,4 @@
-/* Unembedding and cross-entropy over a block, a few rows at a time: no array of T x V. */
+/* Unembedding and losses over a block, a few rows at a time: no array of T x V. */
 #include "engine.h"
 
 void rllc_logits(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weights *w, const float *nf, int64_t first,
@@ -6,6 +6,17 @@ void rllc_logits(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weigh
     const int64_t C = e->model->options.d_model, V = e->model->options.d_vocab;
     e->k->gemm(false, false, n, V, C, 1.0F, nf + first * C, C, w->W_U, V, 0.0F, ws->logits, V);
     e->k->add_rows(n, V, w->b_U, 0, ws->logits, V);
+}
+
+void rllc_row_losses(const rllc_engine *e, rllc_workspace *ws, int64_t first, int64_t n, double gradient_scale,
+                     float *lse) {
+    const int64_t V = e->model->options.d_vocab;
+    const int32_t *targets = ws->targets + first;
+    if (e->reference) {
+        e->k->kl_divergence(n, V, ws->logits, V, ws->reference + first * V, V, targets, gradient_scale, ws->losses);
+    } else {
+        e->k->cross_entropy(n, V, ws->logits, V, targets, gradient_scale, ws->losses, lse);
+    }
 }
 
 void rllc_collect(const rllc_engine *e, rllc_workspace *ws, const rllc_block *b, int64_t first, int64_t n,
@@ -30,7 +41,7 @@ double rllc_loss(const rllc_engine *e, rllc_workspace *ws, const rllc_pass_weigh
         rllc_logits(e, ws, w, nf, r, n);
         if (q->logits)
             k->download((size_t)(n * V) * sizeof *ws->logits, ws->logits, q->logits + (b->first * e->t + r) * V);
-        k->cross_entropy(n, V, ws->logits, V, ws->targets + r, q->gradient_scale, ws->losses, NULL);
+        rllc_row_losses(e, ws, r, n, q->gradient_scale, NULL);
         rllc_collect(e, ws, b, r, n, ws->losses, q->token_losses, &sum);
         if (q->dW_U) k->gemm(true, false, C, V, n, 1.0F, y, C, ws->logits, V, 1.0F, q->dW_U, V);
         if (q->db_U) k->column_sum(n, V, ws->logits, V, q->db_U);

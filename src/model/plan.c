@@ -54,6 +54,7 @@ static void note_tensor(rllc_plan *plan, const rllc_parameter *p) {
 static rllc_status find_moving(rllc_plan *plan, const rllc_model *m, const rllc_component *c, bool *head_moves) {
     const int64_t H = m->options.n_heads;
     rllc_status status = RLLC_OK;
+    int64_t moving = 0;
     for (int64_t i = 0; i < m->n_parameters; i++) {
         const rllc_parameter *p = &m->parameters[i];
         const int64_t slices = p->has_heads ? H : 1, n = p->n / slices;
@@ -62,6 +63,7 @@ static rllc_status find_moving(rllc_plan *plan, const rllc_model *m, const rllc_
             RLLC_TRY(find_slice(c, p, p->offset + h * n, n, &at));
             plan->slice_offsets[i * H + h] = at;
             if (at < 0) continue;
+            moving += n;
             if (p->layer < 0) {
                 note_tensor(plan, p);
             } else {
@@ -69,6 +71,10 @@ static rllc_status find_moving(rllc_plan *plan, const rllc_model *m, const rllc_
             }
         }
     }
+    if (moving != c->size) /* a range inside a tensor, or beyond the model */
+        return rllc_fail(RLLC_EUNSUPPORTED,
+                         "component '%s' moves %lld numbers, of which %lld are whole tensors or whole heads of this model",
+                         c->name, (long long)c->size, (long long)moving);
 done:
     return status;
 }

@@ -14,7 +14,7 @@ static float *take(struct arena *a, int64_t n) {
 }
 
 /** A block has fewer than BLOCK_ROWS + T rows. */
-static int64_t block_rows(const rllc_model_options *o) {
+int64_t rllc_block_rows(const rllc_model_options *o) {
     return RLLC_BLOCK_ROWS + o->n_ctx;
 }
 
@@ -46,7 +46,7 @@ static void lay_out_activations(rllc_activations *a, const rllc_model_options *o
 
 static void lay_out(rllc_workspace *ws, const rllc_model *m, const rllc_kernels *k, struct arena *arena) {
     const rllc_model_options *o = &m->options;
-    const int64_t C = o->d_model, HD = o->n_heads * o->d_head, rows = block_rows(o);
+    const int64_t C = o->d_model, HD = o->n_heads * o->d_head, rows = rllc_block_rows(o);
     lay_out_activations(&ws->base, o, rows, arena);
     lay_out_activations(&ws->own, o, rows, arena);
     ws->logits = take(arena, RLLC_BLOCK_ROWS * o->d_vocab);
@@ -74,7 +74,7 @@ rllc_status rllc_workspace_init(rllc_workspace *ws, const rllc_model *m, const r
     *ws = (rllc_workspace){0};
     RLLC_TRY(rllc_table_alloc(k, &ws->memory, rllc_workspace_floats(m, k)));
     RLLC_TRY(rllc_alloc(&ws->host, RLLC_BLOCK_ROWS + 2 * m->options.d_head, sizeof *ws->host));
-    RLLC_TRY(rllc_alloc(&ws->host_ids, block_rows(&m->options), sizeof *ws->host_ids));
+    RLLC_TRY(rllc_alloc(&ws->host_ids, rllc_block_rows(&m->options), sizeof *ws->host_ids));
     struct arena arena = {.memory = ws->memory};
     lay_out(ws, m, k, &arena);
     return RLLC_OK;
@@ -88,6 +88,7 @@ void rllc_workspace_release(rllc_workspace *ws, const rllc_kernels *k) {
     rllc_free(ws->host);
     rllc_free(ws->host_ids);
     rllc_low_rank_space_release(&ws->low_rank, k);
+    rllc_reference_release(ws, k);
     *ws = (rllc_workspace){0};
 }
 
@@ -102,7 +103,7 @@ static void lay_out_low_rank(rllc_low_rank_space *s, const rllc_model *m, const 
                              struct arena *arena) {
     const rllc_model_options *o = &m->options;
     const int64_t C = o->d_model, V = o->d_vocab, width = 3 * o->n_heads * o->d_head;
-    const int64_t rows = n->earlier || RLLC_PIECE_ROWS > block_rows(o) ? block_rows(o) : RLLC_PIECE_ROWS;
+    const int64_t rows = n->earlier || RLLC_PIECE_ROWS > rllc_block_rows(o) ? rllc_block_rows(o) : RLLC_PIECE_ROWS;
     const int64_t a = n->earlier ? rows * width : 0, piece = n->last ? RLLC_PIECE_ROWS * V : 0;
     s->u_base = take(arena, a);
     s->r = take(arena, rows * C);
@@ -121,10 +122,10 @@ static void lay_out_low_rank(rllc_low_rank_space *s, const rllc_model *m, const 
     s->kernel = take(arena, n->last ? k->low_rank_scratch(RLLC_PIECE_ROWS, V, n->rank) : 0);
     for (int64_t i = 0; i < at_once(n); i++) {
         rllc_heads unused, *h = s->heads ? &s->heads[i] : &unused;
-        h->qkv = take(arena, block_rows(o) * 3 * n->rank);
-        h->z = take(arena, block_rows(o) * n->rank);
-        h->dz = take(arena, block_rows(o) * n->rank);
-        h->lse = take(arena, block_rows(o) * (n->rank / o->d_head));
+        h->qkv = take(arena, rllc_block_rows(o) * 3 * n->rank);
+        h->z = take(arena, rllc_block_rows(o) * n->rank);
+        h->dz = take(arena, rllc_block_rows(o) * n->rank);
+        h->lse = take(arena, rllc_block_rows(o) * (n->rank / o->d_head));
     }
 }
 

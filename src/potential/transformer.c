@@ -1,4 +1,4 @@
-/* The transformer's next-token loss around a checkpoint, as a potential. */
+/* The transformer's loss around a checkpoint, of the next token or relative to a reference model, as a potential. */
 #include <string.h>
 
 #include "rllc/potential.h"
@@ -102,4 +102,8 @@ rllc_status rllc_potential_transformer(rllc_potential **out, const rllc_model *m
 done:
     if (t) release(&t->head);
     return status;
+}
+
+rllc_status rllc_potential_transformer_set_reference(rllc_potential *transformer, const rllc_model *reference) {
+    return rllc_engine_set_reference(((struct transformer *)transformer)->engine, reference);
 }

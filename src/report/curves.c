@@ -11,6 +11,10 @@ bool rllc_report_head(const char *component, int *layer, int *head) {
            *head >= 0;
 }
 
+bool rllc_report_is_next_token(const rllc_report_setting *s) {
+    return strcmp(s->loss_kind, "next_token") == 0;
+}
+
 /* ---- order ----------------------------------------------------------------------------------------------- */
 
 /* Full models, heads by layer and head, then the rest by name ("l2" before "l10"). */
@@ -131,7 +135,8 @@ static rllc_status fill_curves(rllc_report_curves *c) {
                                        .loss_kind = cell->loss_kind,
                                        .options_json = cell->options_json,
                                        .curves = &c->curves[n_curves]};
-            s->corpus = setting_name(c, s, cell->corpus);
+            const char *data = rllc_store_cell_data(cell);
+            s->corpus = data ? setting_name(c, s, data) : NULL;
             if (!s->corpus) return rllc_fail(RLLC_ENOMEM, "no memory for the name of a corpus");
             c->n_settings++;
         }

@@ -19,8 +19,9 @@ typedef struct rllc_report_curve {
 typedef struct rllc_report_setting {
     uint64_t seed;
     int64_t corpus_id;
-    const char *corpus; /* its name; "mix (2)" for a second setting of the same seed and name */
-    bool refined_data;  /* not the training corpus */
+    const char *corpus; /* its name; "mix (2)" for a second setting of the same seed and name; "mix to 1a2b3c4d" for
+                           losses relative to a reference model */
+    bool refined_data;  /* not the training corpus, or not its own next tokens */
     const char *loss_kind, *options_json;
     int64_t last_step;
     rllc_report_curve *curves; /* full, heads, others */
@@ -48,6 +49,9 @@ bool rllc_report_head(const char *component, int *layer, int *head);
 rllc_series rllc_report_series(const rllc_report_curves *c, const rllc_report_curve *curve, int color);
 /** The seeds in the settings, ascending: one allocation, rllc_free. */
 rllc_status rllc_report_seeds(const rllc_report_curves *c, uint64_t **seeds, int64_t *n) RLLC_MUST_USE;
+
+/** Whether the setting's loss is of the next token. */
+bool rllc_report_is_next_token(const rllc_report_setting *s);
 
 /* ---- what figures share ---------------------------------------------------------------------------------- */
 

@@ -81,9 +81,10 @@ static rllc_status add_setting(rllc_string *out, const rllc_report_curves *c, in
         last = i;
     }
     RLLC_TRY(rllc_string_add(out, "</h3>\n<p>Loss: "));
-    RLLC_TRY(rllc_markup_escape(out, strcmp(s->loss_kind, "next_token") == 0 ? "next-token cross-entropy, nats per "
-                                                                               "token"
-                                                                             : s->loss_kind));
+    RLLC_TRY(rllc_string_add(out, rllc_report_is_next_token(s)
+                                      ? "next-token cross-entropy, nats per token"
+                                      : "KL divergence from the predictions of a reference model, nats per token, "));
+    if (!rllc_report_is_next_token(s)) RLLC_TRY(rllc_markup_escape(out, s->loss_kind));
     RLLC_TRY(rllc_string_add(out, ".</p>\n"));
     RLLC_TRY(add_keys(out, s->options_json));
 done:

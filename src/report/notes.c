@@ -196,7 +196,8 @@ static rllc_status add_setting_warnings(rllc_string *out, const rllc_report_data
         shared = shared || (batches && (strcmp(batches, "shared") == 0 || strcmp(batches, "given") == 0));
         rllc_json_free(j);
         several = several || (i && c->settings[i].seed == c->settings[i - 1].seed &&
-                              c->settings[i].corpus_id == c->settings[i - 1].corpus_id);
+                              c->settings[i].corpus_id == c->settings[i - 1].corpus_id &&
+                               strcmp(c->settings[i].loss_kind, c->settings[i - 1].loss_kind) == 0);
     }
     if (shared)
         RLLC_TRY(rllc_string_add(out, "<li><b>All chains saw the same minibatches</b> in some settings: the spread "

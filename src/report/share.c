@@ -54,7 +54,9 @@ rllc_status rllc_report_describe(const rllc_report_setting *const *settings, int
                 RLLC_TRY(rllc_string_printf(out, "%s %llu, corpus ", before ? "; seed" : "Seed",
                                             (unsigned long long)t->seed));
             RLLC_TRY(rllc_string_printf(out, "%s%s (%s)", new_seed ? "" : ", ", t->corpus,
-                                        t->refined_data ? "not trained on" : "the training corpus"));
+                                        !rllc_report_is_next_token(t) ? "a reference model's answers"
+                                        : t->refined_data             ? "not trained on"
+                                                                      : "the training corpus"));
             before = t;
         }
         RLLC_TRY(rllc_string_add(out, ": "));

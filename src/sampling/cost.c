@@ -1,4 +1,6 @@
 /* What a group will cost, before it runs. */
+#include <math.h>
+
 #include "group.h"
 
 static double store_bytes(const rllc_sampling_job *job, int64_t n_components) {
@@ -19,8 +21,9 @@ static double curvature_gradients(const rllc_sampling_job *job) {
     return s.probes == 0 ? 0 : (double)(s.batches + 2 * s.batches * s.steps * (s.probes + 1 + noise));
 }
 
-rllc_status rllc_sampling_cost(const rllc_sampling_job *job, double *member_steps, double *tokens, double *flops,
-                               double *memory, double *disk) {
+/** The cells of one loss: relative to `reference`, or (NULL) of the next token. */
+static rllc_status loss_cost(const rllc_sampling_job *job, const rllc_model *reference, double *member_steps,
+                             double *tokens, double *flops, double *memory, double *disk) {
     rllc_status status = RLLC_OK;
     const char **names = NULL;
     rllc_component *components = NULL;
@@ -38,7 +41,8 @@ rllc_status rllc_sampling_cost(const rllc_sampling_job *job, double *member_step
     RLLC_TRY(rllc_alloc(&components, n, sizeof *components));
     const int64_t at_once = (chains + streams - 1) / streams; /* chains of a component in one call */
     RLLC_TRY(rllc_alloc(&members, n * at_once, sizeof *members));
-    const double base = rllc_model_flops(job->model), products = curvature_gradients(job);
+    const double base = rllc_model_flops(job->model) + (reference ? rllc_model_flops(reference) : 0);
+    const double products = curvature_gradients(job);
     *flops = ((double)streams * steps + (double)(streams * job->sampler.num_init_loss_batches)) * batch * base;
     for (int64_t i = 0; i < n; i++) {
         RLLC_TRY(rllc_component_parse(&components[i], job->model, names[i]));
@@ -52,11 +56,32 @@ rllc_status rllc_sampling_cost(const rllc_sampling_job *job, double *member_step
     *memory = (double)rllc_engine_bytes(job->model, job->sampler.batch_size, job->n_threads, members, n * at_once) +
               4 * (double)(size + vectors * size * chains + job->model->size) + batch * 4 +
               8 * records * (double)(n * chains);
+    if (reference)
+        *memory += (double)rllc_engine_reference_bytes(job->model, reference, job->n_threads) + 4 * (double)reference->size;
     *disk = store_bytes(job, n) + 4 * (double)(size * chains);
 done:
     for (int64_t i = 0; components && i < n; i++) rllc_component_release(&components[i]);
     rllc_free(components);
     rllc_free(members);
     rllc_free(names);
+    return status;
+}
+
+rllc_status rllc_sampling_cost(const rllc_sampling_job *job, double *member_steps, double *tokens, double *flops,
+                               double *memory, double *disk) {
+    rllc_status status = RLLC_OK;
+    bool wanted[2];
+    double *const sums[] = {member_steps, tokens, flops, disk};
+    for (int i = 0; i < 4; i++) *sums[i] = 0;
+    *memory = 0;
+    RLLC_TRY(rllc_job_losses(job, &wanted[0], &wanted[1]));
+    for (int k = 0; k < 2; k++) {
+        double one[4] = {0}, most = 0;
+        if (!wanted[k]) continue;
+        RLLC_TRY(loss_cost(job, k ? job->reference : NULL, &one[0], &one[1], &one[2], &most, &one[3]));
+        for (int i = 0; i < 4; i++) *sums[i] += one[i];
+        *memory = fmax(*memory, most);
+    }
+done:
     return status;
 }

@@ -41,7 +41,7 @@ static rllc_status make_identity(const rllc_group *g, const rllc_component *c, c
                            job->corpus->hash,
                            job->corpus->name,
                            job->tokenizer_hash,
-                           "next_token",
+                           g->loss_kind,
                            options,
                            c->name};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) rllc_hasher_add(h, texts[i], strlen(texts[i]) + 1);
@@ -118,11 +118,11 @@ static rllc_status open_cells(rllc_group *g) {
                                .corpus_id = job->corpus->id,
                                .component = g->components[i].name,
                                .dim = g->components[i].size,
-                               .loss_kind = "next_token",
+                               .loss_kind = g->loss_kind,
                                .options_json = rllc_intern(rllc_string_text(&options)),
                                .provenance_id = provenance_id,
                                .nbeta = job->sampler.nbeta,
-                               .refined_data = !job->corpus->trained_on};
+                               .refined_data = !job->corpus->trained_on || g->reference};
         RLLC_TRY(make_identity(g, &g->components[i], c->options_json, &c->identity));
         RLLC_TRY(rllc_store_put_cell(job->store, c));
     }
@@ -204,6 +204,7 @@ static rllc_status open_chains(rllc_group *g) {
     RLLC_TRY(rllc_potential_transformer(&g->chains.potential, job->model, g->moving, g->chains.n,
                                         job->sampler.batch_size, rllc_group_batches(g), job->n_threads,
                                         g->token_losses));
+    if (g->reference) RLLC_TRY(rllc_potential_transformer_set_reference(g->chains.potential, g->reference));
     for (int64_t i = 0; i < g->chains.n; i++) {
         const int64_t chain = i % per_cell;
         RLLC_TRY(rllc_chain_init(&g->chains.list[i], g->chains.potential, &job->sampler, i, chain,
@@ -212,21 +213,26 @@ static rllc_status open_chains(rllc_group *g) {
         RLLC_TRY(open_chain(g, &g->kept[i], &g->chains.list[i]));
     }
     g->chains.monitor = job->monitor;
-    g->chains.label = rllc_intern_printf("step %lld, %s", (long long)job->checkpoint->step, job->corpus->name);
+    g->chains.label = rllc_intern_printf("step %lld, %s%s", (long long)job->checkpoint->step, job->corpus->name,
+                                         g->reference ? " to the reference" : "");
     RLLC_TRY(rllc_chains_open(&g->chains));
 done:
     return status;
 }
 
-rllc_status rllc_group_open(rllc_group *g, const rllc_sampling_job *job) {
+rllc_status rllc_group_open(rllc_group *g, const rllc_sampling_job *job, const rllc_model *reference) {
     rllc_status status = RLLC_OK;
-    *g = (rllc_group){.job = job, .steps = rllc_sampler_steps(&job->sampler)};
+    *g = (rllc_group){.job = job,
+                      .steps = rllc_sampler_steps(&job->sampler),
+                      .reference = reference,
+                      .loss_kind = rllc_loss_kind(reference)};
     RLLC_TRY(check_job(job));
+    if (reference) RLLC_TRY(rllc_model_check_reference(job->model, job->model->options.n_ctx, reference));
     RLLC_TRY(rllc_batches_streams(job->explicit_batches ? "shared" : job->options.batches, job->sampler.num_chains,
                                   &g->chains.streams));
     g->noise_purpose = rllc_intern_printf("noise/%s/%s", job->checkpoint->hash, job->corpus->hash);
     g->batch_purpose = rllc_intern_printf("batch/%s", job->corpus->hash);
-    if (!g->noise_purpose || !g->batch_purpose) return rllc_fail(RLLC_ENOMEM, "no memory for the sampling group");
+    if (!g->noise_purpose || !g->batch_purpose || !g->loss_kind) return rllc_fail(RLLC_ENOMEM, "no memory for the sampling group");
     RLLC_TRY(rllc_store_begin(job->store));
     status = open_cells(g);
     if (status != RLLC_OK) {

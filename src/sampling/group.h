@@ -15,6 +15,8 @@ typedef struct rllc_kept {
 
 typedef struct rllc_group {
     const rllc_sampling_job *job;
+    const rllc_model *reference; /* that the loss is relative to; NULL: of the next token */
+    const char *loss_kind;       /* as the store calls it */
     int64_t steps, streams;
     const char *noise_purpose, *batch_purpose;
     int64_t n_components;
@@ -28,8 +30,9 @@ typedef struct rllc_group {
     double member_steps_done;
 } rllc_group;
 
-/** Opens the group: cells found or made in the store, unfinished chains read back or started at w*. */
-rllc_status rllc_group_open(rllc_group *g, const rllc_sampling_job *job) RLLC_MUST_USE;
+/** Opens the group under one of the job's losses (reference NULL: of the next token): cells found or made in the store,
+ *  unfinished chains read back or started at w*. */
+rllc_status rllc_group_open(rllc_group *g, const rllc_sampling_job *job, const rllc_model *reference) RLLC_MUST_USE;
 void rllc_group_close(rllc_group *g);
 
 /** Writes what changed since the last commit: draws, chain weights and positions; marks finished cells complete. */
@@ -43,6 +46,9 @@ void rllc_chain_restore(rllc_chain *c, const void *block);
 
 /** Minibatches of the job, for the potential. */
 rllc_batch_source rllc_group_batches(rllc_group *g);
+
+/** The losses whose cells the job asks for; RLLC_EUSAGE if it lacks the reference model. */
+rllc_status rllc_job_losses(const rllc_sampling_job *job, bool *next_token, bool *reference) RLLC_MUST_USE;
 
 /** Whether every step sees the same minibatch (batches: fixed). */
 bool rllc_job_is_fixed(const rllc_sampling_job *job);

@@ -18,12 +18,43 @@ static const rllc_option options[] = {
     OPTION(curvature_probes, RLLC_INTEGER, "1", 0, 1000, NULL, "",
            "random vectors behind the bias budget; 0 = do not measure the curvature"),
     OPTION(curvature_steps, RLLC_INTEGER, "8", 2, 1000, NULL, "", "Lanczos steps for each of them"),
+    OPTION(loss, RLLC_TEXT, "next_token", RLLC_UNBOUNDED, NULL, "",
+           "next_token: cross-entropy of the next token; reference: KL divergence from a reference model; or both"),
+    OPTION(reference, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "path",
+           "for the loss `reference`: a checkpoint with the same vocabulary, as a file or folder"),
     OPTION(commit_seconds, RLLC_INTEGER, "60", 0, 86400, NULL, "s", "time between commits to the store"),
 };
 #undef OPTION
 
 const rllc_option_table rllc_sampling_option_table = {"sampling", "checkpoint x component x corpus x chain", options,
                                                       sizeof options / sizeof *options};
+
+rllc_status rllc_sampling_losses(const char *list, bool *next_token, bool *reference) {
+    *next_token = list == NULL;
+    *reference = false;
+    for (const char *p = list; p && *p; p += strspn(p, ", ")) {
+        const size_t n = strcspn(p, ", ");
+        bool *one = n == 10 && strncmp(p, "next_token", n) == 0  ? next_token
+                    : n == 9 && strncmp(p, "reference", n) == 0 ? reference
+                                                                : NULL;
+        if (!one)
+            return rllc_fail(RLLC_EINPUT, "loss: found '%.*s', expected next_token, reference or both", (int)n, p);
+        *one = true;
+        p += n;
+    }
+    if (*next_token || *reference) return RLLC_OK;
+    return rllc_fail(RLLC_EINPUT, "loss: none given, expected next_token, reference or both");
+}
+
+rllc_status rllc_job_losses(const rllc_sampling_job *job, bool *next_token, bool *reference) {
+    const rllc_status status = rllc_sampling_losses(job->options.loss, next_token, reference);
+    if (status != RLLC_OK || !*reference || job->reference) return status;
+    return rllc_fail(RLLC_EUSAGE, "the loss 'reference' is relative to a model: name its checkpoint as reference");
+}
+
+const char *rllc_loss_kind(const rllc_model *reference) {
+    return reference ? rllc_intern_printf("reference:%s", rllc_model_hash(reference).hex) : rllc_intern("next_token");
+}
 
 rllc_status rllc_batches_streams(const char *batches, int64_t num_chains, int64_t *streams) {
     char *end;

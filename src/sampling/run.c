@@ -189,12 +189,27 @@ done:
     return status;
 }
 
-rllc_status rllc_sample(const rllc_sampling_job *job) {
+/** The cells of one loss; *steps: chain-steps that they are. */
+static rllc_status sample_loss(const rllc_sampling_job *job, const rllc_model *reference, double *steps) {
     rllc_status status = RLLC_OK;
     rllc_group g;
-    RLLC_TRY(rllc_group_open(&g, job));
+    RLLC_TRY(rllc_group_open(&g, job, reference));
+    *steps = (double)(g.n_components * job->sampler.num_chains * g.steps);
     if (g.chains.n > 0) status = run_steps(&g);
     rllc_group_close(&g);
+done:
+    return status;
+}
+
+rllc_status rllc_sample(const rllc_sampling_job *job) {
+    rllc_status status = RLLC_OK;
+    rllc_sampling_job one = *job;
+    bool next_token, relative;
+    double steps = 0;
+    RLLC_TRY(rllc_job_losses(job, &next_token, &relative));
+    if (next_token) RLLC_TRY(sample_loss(&one, NULL, &steps));
+    one.progress_done += steps;
+    if (relative) RLLC_TRY(sample_loss(&one, job->reference, &steps));
 done:
     return status;
 }

@@ -118,10 +118,29 @@ static rllc_status step(run *s, bool *moved) {
     return status;
 }
 
+/** Residuals |A y - theta y| = beta_k |s_k|, s_k the last component of an eigenvector of the tridiagonal matrix: the first
+ *  of one of the matrix read from its end.                                                                    (E94) */
+static rllc_status make_residuals(const lane *l, double *residual) {
+    rllc_status status = RLLC_OK;
+    const int64_t k = l->k;
+    double *d = NULL;
+    if (k == 0) return RLLC_OK;
+    RLLC_TRY(rllc_alloc(&d, 2 * k, sizeof *d));
+    double *e = d + k;
+    for (int64_t i = 0; i < k; i++) d[i] = l->alpha[k - 1 - i];
+    for (int64_t i = 0; i + 1 < k; i++) e[i] = l->beta[k - 2 - i];
+    RLLC_TRY(rllc_tridiagonal_eigen(k, d, e, residual));
+    for (int64_t i = 0; i < k; i++) residual[i] = l->beta[k - 1] * fabs(residual[i]);
+done:
+    rllc_free(d);
+    return status;
+}
+
 /** Nodes: eigenvalues of the tridiagonal matrix; weights: |start|^2 times the squared first components. */
 static rllc_status make_quadrature(lane *l, rllc_quadrature *out) {
     rllc_status status = RLLC_OK;
     RLLC_TRY(rllc_quadrature_init(out, l->k));
+    RLLC_TRY(make_residuals(l, out->residual));
     for (int64_t k = 0; k < l->k; k++) out->node[k] = l->alpha[k];
     RLLC_TRY(rllc_tridiagonal_eigen(l->k, out->node, l->beta, out->weight));
     for (int64_t k = 0; k < l->k; k++) out->weight[k] *= out->weight[k] * l->square;

@@ -3,10 +3,11 @@
 
 rllc_status rllc_quadrature_init(rllc_quadrature *q, int64_t n) {
     *q = (rllc_quadrature){0};
-    const rllc_status status = rllc_alloc(&q->node, 2 * n, sizeof *q->node);
+    const rllc_status status = rllc_alloc(&q->node, 3 * n, sizeof *q->node);
     if (status != RLLC_OK) return status;
     q->n = n;
     q->weight = q->node + n;
+    q->residual = q->weight + n;
     return RLLC_OK;
 }
 
@@ -36,6 +37,7 @@ rllc_status rllc_quadrature_mean(const rllc_quadrature *list, int64_t n, rllc_qu
         for (int64_t k = 0; k < list[i].n; k++, at++) {
             out->node[at] = list[i].node[k];
             out->weight[at] = list[i].weight[k] / (double)n;
+            out->residual[at] = list[i].residual[k];
         }
     return RLLC_OK;
 }

@@ -1,4 +1,6 @@
 /* Cells of the sampling grid and the estimates derived from them. */
+#include <string.h>
+
 #include "store/internal.h"
 
 static rllc_status find_cell(rllc_store *s, rllc_store_cell *c, bool *found) {
@@ -45,6 +47,17 @@ rllc_status rllc_store_update_cell(rllc_store *s, int64_t id, bool complete, dou
     return rllc_store_end(s, status);
 }
 
+bool rllc_store_cell_is_next_token(const rllc_store_cell *c) {
+    return strcmp(c->loss_kind, "next_token") == 0;
+}
+
+const char *rllc_store_cell_data(const rllc_store_cell *c) {
+    static const char prefix[] = "reference:";
+    if (rllc_store_cell_is_next_token(c)) return c->corpus;
+    const bool hashed = strncmp(c->loss_kind, prefix, strlen(prefix)) == 0;
+    return rllc_intern_printf("%s to %.8s", c->corpus, hashed ? c->loss_kind + strlen(prefix) : c->loss_kind);
+}
+
 bool rllc_store_read_cell(sqlite3_stmt *statement, void *cell) {
     rllc_store_cell *c = cell;
     c->id = sqlite3_column_int64(statement, 0);
@@ -62,7 +75,8 @@ bool rllc_store_read_cell(sqlite3_stmt *statement, void *cell) {
     c->seed = (uint64_t)sqlite3_column_int64(statement, 12);
     c->step = sqlite3_column_int64(statement, 13);
     c->corpus = rllc_store_text(statement, 14);
-    c->refined_data = sqlite3_column_int64(statement, 15) == 0;
+    if (!c->loss_kind) return false;
+    c->refined_data = sqlite3_column_int64(statement, 15) == 0 || !rllc_store_cell_is_next_token(c);
     return c->identity && c->component && c->loss_kind && c->options_json && c->corpus;
 }
 

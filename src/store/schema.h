@@ -128,7 +128,7 @@ static const char *const rllc_store_schema[] = {
     "    corpus_id INTEGER NOT NULL REFERENCES corpus (id), -- the data of the loss\n"
     "    component TEXT NOT NULL,   -- 'full', 'l0h3', ...: which weights move\n"
     "    dim INTEGER NOT NULL,      -- how many numbers move\n"
-    "    loss_kind TEXT NOT NULL,   -- 'next_token'\n"
+    "    loss_kind TEXT NOT NULL,   -- 'next_token', or 'reference:' and the hash of the model it is relative to\n"
     "    options_json TEXT NOT NULL, -- all options of the sampler and its batches\n"
     "    provenance_id INTEGER NOT NULL REFERENCES provenance (id), -- the process that began it\n"
     "    complete INTEGER NOT NULL CHECK (complete IN (0, 1)), -- 1: every chain has ended\n"

@@ -5,22 +5,23 @@ corpus corpus
 expect 0 train --data corpus --output run "${tiny[@]}" --steps 40 --checkpoints 0,20
 quick=(--score-samples 200 --progress plain)
 
-expect 0 analyze run "${quick[@]}" --dry-run
-says out '^12 of 12 scores to measure'
+all=previous_token,current_token,prefix_matching,induction
+expect 0 analyze run "${quick[@]}" --score $all --dry-run
+says out '^12 of 12 tasks to do'
 expect 0 analyze run "${quick[@]}" --score previous_token,induction --checkpoints 0,40
-says err '4 of 4 scores'
-says out '^previous_token, seed 1: '
+says err '4 of 4 tasks'
+says out '^previous_token, seed 1 .chance 0'
 same "$(grep -cE '^ +(0|40) ( *0\.[0-9]{4}){4}$' out)" 4 "rows of the tables"
-expect 0 analyze run "${quick[@]}" --json
-says err '8 of 12 scores'
+expect 0 analyze run "${quick[@]}" --score $all --json
+says err '8 of 12 tasks'
 says out '"schema": "rllc.analyze/1"'
 same "$(grep -o '"metric"' out | wc -l)" $((4 * 3 * 4)) "scores in JSON"
 cp out first
-expect 0 analyze run "${quick[@]}" --json --threads 2
-says err '0 of 12 scores'
+expect 0 analyze run "${quick[@]}" --score $all --json --threads 2
+says err '0 of 12 tasks'
 cmp first out || complain "scores changed without being measured"
 expect 0 analyze run "${quick[@]}" --score-seed 1 --score prefix_matching --json
-says err '3 of 3 scores'
+says err '3 of 3 tasks'
 same "$(field out n)" 200 "samples"
 
 expect 2 analyze
@@ -31,7 +32,7 @@ expect 3 analyze nowhere
 says err 'nowhere/run.db'
 expect 3 analyze run "${quick[@]}" --checkpoints 0,30
 says err 'step 30'
-expect 3 analyze run "${quick[@]}" --bos 300
+expect 3 analyze run "${quick[@]}" --score $all --bos 300
 says err 'BOS is 300'
 mkdir torn && head -c 3000 run/run.db >torn/run.db
 expect 3 analyze torn "${quick[@]}"

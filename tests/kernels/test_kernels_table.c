@@ -17,7 +17,7 @@ static void test_kernels_list_begins_with_ref_and_fills_every_slot(void **state)
         assert_true(k->scale_rows && k->add_scaled_rows && k->row_dots && k->gather_rows && k->scatter_rows);
         assert_true(k->name && k->gemm && k->layer_norm_forward && k->layer_norm_backward && k->attention_forward);
         assert_true(k->attention_backward && k->attention_scratch && k->cross_entropy && k->add && k->add_rows);
-        assert_true(k->column_sum && k->adamw && k->sgld && k->normals && k->sum_squares);
+        assert_true(k->log_softmax && k->kl_divergence && k->column_sum && k->adamw && k->sgld && k->normals && k->sum_squares);
         for (int j = 0; j < i; j++) assert_string_not_equal(k->name, tables[j]->name);
     }
 }

@@ -43,6 +43,12 @@ static void call_attention_backward(const call *c) {
 static void call_cross_entropy(const call *c) {
     c->k->cross_entropy(3, 4, c->p[0], 4, (int32_t *)c->p[1], 1, c->p[2], c->p[3]);
 }
+static void call_log_softmax(const call *c) {
+    c->k->log_softmax(3, 4, c->p[0], 4);
+}
+static void call_kl_divergence(const call *c) {
+    c->k->kl_divergence(3, 4, c->p[0], 4, c->p[1], 5, (int32_t *)c->p[2], 1, c->p[3]);
+}
 static void call_low_rank_loss(const call *c) {
     const rllc_low_rank x = {.rows = 3,
                              .v = 4,
@@ -139,6 +145,8 @@ static const struct {
              {"attention_forward", call_attention_forward, 6},
              {"attention_backward", call_attention_backward, 10},
              {"cross_entropy", call_cross_entropy, 4},
+             {"log_softmax", call_log_softmax, 1},
+             {"kl_divergence", call_kl_divergence, 4},
              {"low_rank_loss", call_low_rank_loss, 11},
              {"zero", call_zero, 1},
              {"multiply", call_multiply, 3},
@@ -427,6 +435,31 @@ static void test_fenced_attention_gives_the_same_bits(void **state) {
     compare(attention);
 }
 
+/* Losses relative to a reference model of another shape. */
+static void relative_to(void (*f)(rllc_engine *e, const rllc_model *m, results *r), rllc_engine *e, const rllc_model *m,
+                        results *r) {
+    rllc_model reference;
+    make_model(&reference, 2, RLLC_NORM_LN);
+    assert_int_equal(rllc_engine_set_reference(e, &reference), RLLC_OK);
+    f(e, m, r);
+    assert_int_equal(rllc_engine_set_reference(e, NULL), RLLC_OK);
+    rllc_model_release(&reference);
+}
+
+static void evaluate_relative(rllc_engine *e, const rllc_model *m, results *r) {
+    relative_to(evaluate, e, m, r);
+}
+
+static void lockstep_relative(rllc_engine *e, const rllc_model *m, results *r) {
+    relative_to(lockstep, e, m, r);
+}
+
+static void test_fenced_reference_gives_the_same_bits(void **state) {
+    (void)state;
+    compare(evaluate_relative);
+    compare(lockstep_relative);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fenced_slots_refuse_host_memory_and_released_memory),
@@ -435,6 +468,7 @@ int main(void) {
         cmocka_unit_test(test_fenced_evaluate_gives_the_same_bits),
         cmocka_unit_test(test_fenced_lockstep_gives_the_same_bits),
         cmocka_unit_test(test_fenced_attention_gives_the_same_bits),
+        cmocka_unit_test(test_fenced_reference_gives_the_same_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,7 @@ typedef struct xml_reader {
     char open[64][32]; /* names of the elements that are open */
     int depth, elements;
     int64_t ids;
-    char id[4096][48]; /* of the whole document: none may come twice */
+    char id[4096][96]; /* of the whole document: none may come twice */
     char problem[200];
 } xml_reader;
 
@@ -87,8 +87,8 @@ static inline bool xml_name(xml_reader *x, char name[32]) {
 }
 
 static inline bool xml_note_id(xml_reader *x, const char *value, size_t n) {
-    if (n >= 48 || x->ids >= 4096) return xml_fail(x, "id too long or too many");
-    snprintf(x->id[x->ids], 48, "%.*s", (int)n, value);
+    if (n >= 96 || x->ids >= 4096) return xml_fail(x, "id too long or too many");
+    snprintf(x->id[x->ids], 96, "%.*s", (int)n, value);
     for (int64_t i = 0; i < x->ids; i++)
         if (strcmp(x->id[i], x->id[x->ids]) == 0) return xml_fail(x, "an id comes twice");
     x->ids++;

@@ -36,10 +36,10 @@ static void test_open_refuses_what_is_no_store(void **state) {
         check_refused(other, mode, RLLC_EINPUT, "of another program");
     }
     rllc_store_close(open_store(newer, RLLC_STORE_WRITE));
-    run_sql(newer, "PRAGMA user_version=3");
+    run_sql(newer, "PRAGMA user_version=4");
     for (int mode = RLLC_STORE_READ; mode <= RLLC_STORE_WRITE; mode++) {
         check_refused(newer, mode, RLLC_EUNSUPPORTED,
-                      "a newer rllc (store version 3, this program knows 2); update rllc");
+                      "a newer rllc (store version 4, this program knows 3); update rllc");
     }
     run_sql(newer, "PRAGMA user_version=0");
     check_refused(newer, RLLC_STORE_WRITE, RLLC_EINPUT, "store version 0");

@@ -251,6 +251,22 @@ static void fenced_cross_entropy(int64_t rows, int64_t v, float *logits, int64_t
     FENCED_CALL(cross_entropy(rows, v, logits, ld, targets, gradient_scale, loss, lse));
 }
 
+static void fenced_log_softmax(int64_t rows, int64_t v, float *logits, int64_t ld) {
+    const char *slot = "log_softmax";
+    FENCED_MATRIX(logits, rows, v, ld);
+    FENCED_CALL(log_softmax(rows, v, logits, ld));
+}
+
+static void fenced_kl_divergence(int64_t rows, int64_t v, float *logits, int64_t ld, const float *reference,
+                                 int64_t ldr, const int32_t *targets, double gradient_scale, float *loss) {
+    const char *slot = "kl_divergence";
+    FENCED_MATRIX(logits, rows, v, ld);
+    FENCED_MATRIX(reference, rows, v, ldr);
+    FENCED_VECTOR(targets, rows);
+    FENCED_VECTOR(loss, rows);
+    FENCED_CALL(kl_divergence(rows, v, logits, ld, reference, ldr, targets, gradient_scale, loss));
+}
+
 static int64_t fenced_low_rank_scratch(int64_t rows, int64_t v, int64_t n) {
     return fenced.inner->low_rank_scratch(rows, v, n);
 }
@@ -441,6 +457,8 @@ const rllc_kernels *rllc_fenced_kernels(const rllc_kernels *wrapped) {
         .attention_backward = fenced_attention_backward,
         .attention_scratch = fenced_attention_scratch,
         .cross_entropy = fenced_cross_entropy,
+        .log_softmax = fenced_log_softmax,
+        .kl_divergence = fenced_kl_divergence,
         .low_rank_loss = fenced_low_rank_loss,
         .low_rank_scratch = fenced_low_rank_scratch,
         .zero = fenced_zero,

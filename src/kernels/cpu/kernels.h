@@ -2,6 +2,7 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/cross_entropy.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/kl_divergence.h"
 #include "kernels/cpu/layer_norm.h"
 #include "kernels/cpu/low_rank.h"
 #include "kernels/cpu/normals.h"
@@ -24,6 +25,8 @@ const rllc_kernels RLLC_TABLE = {
     .attention_backward = attention_backward,
     .attention_scratch = attention_scratch,
     .cross_entropy = cross_entropy,
+    .log_softmax = log_softmax,
+    .kl_divergence = kl_divergence,
     .low_rank_loss = low_rank_loss,
     .low_rank_scratch = low_rank_scratch,
     .zero = zero,

@@ -18,6 +18,9 @@ void rllc_ref_attention_backward(int64_t t, int64_t d, double scale, const float
 int64_t rllc_ref_attention_scratch(int64_t t, int64_t d);
 void rllc_ref_cross_entropy(int64_t rows, int64_t v, float *logits, int64_t ld, const int32_t *targets,
                             double gradient_scale, float *loss, float *lse);
+void rllc_ref_log_softmax(int64_t rows, int64_t v, float *logits, int64_t ld);
+void rllc_ref_kl_divergence(int64_t rows, int64_t v, float *logits, int64_t ld, const float *reference, int64_t ldr,
+                            const int32_t *targets, double gradient_scale, float *loss);
 void rllc_ref_low_rank_loss(const rllc_low_rank *x);
 int64_t rllc_ref_low_rank_scratch(int64_t rows, int64_t v, int64_t n);
 void rllc_ref_zero(int64_t n, float *x);
