@@ -14,6 +14,8 @@ extern "C" {
 typedef struct rllc_score_options {
     int64_t score_samples; /* synthetic sequences per score; the paper's 10,000 */
     uint64_t score_seed;
+    int64_t score_contexts; /* sequences of text behind attention scores on text; fewer if the split has fewer */
+    int64_t behaviour_contexts; /* the same behind losses and scores of the model */
 } rllc_score_options;
 extern const rllc_option_table rllc_score_option_table;
 

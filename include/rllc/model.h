@@ -225,6 +225,10 @@ int64_t rllc_engine_context(const rllc_engine *e);
 rllc_status rllc_engine_attention(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
                                   const int64_t *query, const int64_t *key, float *out) RLLC_MUST_USE;
 
+/** Logits of position[r] of each sequence into out [rows, V]; tokens [rows, t]. */
+rllc_status rllc_engine_logits_at(rllc_engine *e, const float *weights, const int32_t *tokens, int64_t rows,
+                                  const int64_t *position, float *out) RLLC_MUST_USE;
+
 /** One row of an attention pattern. */
 typedef struct rllc_attention_row {
     int64_t sequence;

@@ -88,6 +88,10 @@ typedef rllc_status (*rllc_operator)(void *context, int64_t n, const int64_t *wh
 rllc_status rllc_lanczos(void *context, rllc_operator apply, int64_t n, const int64_t *dim, const float *const *start,
                          int64_t steps, rllc_quadrature *out) RLLC_MUST_USE;
 
+/** Eigenvalues re + i im [n] of a real matrix a [n, n] that need not be symmetric, conjugate pairs together; a is lost.
+ *  Entries that are not finite are RLLC_ENOTFINITE.                                                           (E114) */
+rllc_status rllc_eigenvalues(double *a, int64_t n, double *re, double *im) RLLC_MUST_USE;
+
 /* ---- spectra from random probes: n vectors of random signs, or their quadratures from rllc_lanczos --------------- */
 
 /** A mean over independent probes: standard error, and 95 % interval by Student's t. NaN but for the mean if n < 2. */

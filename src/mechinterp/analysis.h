@@ -16,6 +16,7 @@ typedef struct rllc_analysis_task {
     const rllc_rows *rows;           /* its analysis split */
     const rllc_rows *train;          /* training split of the corpus that the model was trained on; NULL if not there */
     const rllc_tokenizer *tokenizer; /* the run's; NULL if it has none */
+    void **kept;                     /* the kind's own for all tasks of a call, NULL at first: what is costly to form */
     void *progress;                  /* own */
 } rllc_analysis_task;
 
@@ -36,6 +37,8 @@ struct rllc_analysis_kind {
                  double *flops);
     /** Computes, then puts its rows into the store (replacing older ones) in one transaction. */
     rllc_status (*run)(const rllc_analysis_task *task);
+    /** Releases what the kind keeps; NULL if it keeps nothing. */
+    void (*forget)(void *kept);
 };
 
 /** Says how far the task is (0 .. 1); RLLC_ESTOPPED if the monitor asked to stop. Call it between batches. */

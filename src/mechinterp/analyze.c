@@ -84,6 +84,7 @@ static rllc_status run_task(rllc_request *q, bench *b, const rllc_task *t) {
                                       .rows = t->corpus < 0 ? NULL : &q->corpora[t->corpus].rows,
                                       .train = q->train.data ? &q->train : NULL,
                                       .tokenizer = q->tokenizer,
+                                      .kept = &q->kept[t->kind],
                                       .progress = &p};
     RLLC_TRY(rllc_task_kind(t)->run(&given));
     RLLC_TRY(rllc_task_done(q, t));

@@ -55,7 +55,11 @@ enum { ROUND = 1, SQUARE, CURLY, TAG, MARK, ELEMENT, DOUBLE, SINGLE, CURVED_DOUB
 enum { NOTHING, OPENED, CLOSED, UNPAIRED };
 
 static int opens(rllc_nesting *s, int what) {
-    if (s->depth == RLLC_NESTING_DEPTH) memmove(s->open, s->open + 1, (size_t)--s->depth);
+    if (s->depth == RLLC_NESTING_DEPTH) {
+        memmove(s->open, s->open + 1, (size_t)--s->depth);
+        memmove(s->at, s->at + 1, (size_t)s->depth * sizeof *s->at);
+    }
+    s->at[s->depth] = s->read;
     s->open[s->depth++] = (unsigned char)what;
     return OPENED;
 }
@@ -71,6 +75,7 @@ static int innermost(const rllc_nesting *s, int what) {
 static int closes(rllc_nesting *s, int what) {
     const int i = innermost(s, what);
     if (i < 0) return UNPAIRED;
+    s->partner = s->at[i];
     s->depth = i;
     return CLOSED;
 }
@@ -78,8 +83,11 @@ static int closes(rllc_nesting *s, int what) {
 /* An empty line ends straight quotes: their parity begins anew. */
 static void end_quotes(rllc_nesting *s) {
     int kept = 0;
-    for (int i = 0; i < s->depth; i++)
-        if (s->open[i] != DOUBLE && s->open[i] != SINGLE) s->open[kept++] = s->open[i];
+    for (int i = 0; i < s->depth; i++) {
+        if (s->open[i] == DOUBLE || s->open[i] == SINGLE) continue;
+        s->at[kept] = s->at[i];
+        s->open[kept++] = s->open[i];
+    }
     s->depth = kept;
 }
 
@@ -189,18 +197,22 @@ void rllc_nesting_read(rllc_nesting *s, const rllc_delimiters *d, int32_t token,
     if (token >= 0 && token == d->bos) {
         s->depth = 0;
         s->before = 0;
-        return;
     }
     for (int64_t j = 0; byte_at(d, token, j) >= 0; j++) {
         const int after = byte_at(d, token, j + 1);
         (void)read_byte(s, byte_at(d, token, j), after >= 0 ? after : byte_at(d, next, 0), j > 0);
     }
+    s->read++;
 }
 
-bool rllc_nesting_closes(const rllc_nesting *s, const rllc_delimiters *d, int32_t token) {
+int32_t rllc_nesting_partner(const rllc_nesting *s, const rllc_delimiters *d, int32_t token) {
     rllc_nesting copy = *s;
     int did = NOTHING;
     for (int64_t j = 0; did == NOTHING && byte_at(d, token, j) >= 0; j++)
         did = read_byte(&copy, byte_at(d, token, j), byte_at(d, token, j + 1), j > 0);
-    return did == CLOSED;
+    return did == CLOSED ? copy.partner : -1;
+}
+
+bool rllc_nesting_closes(const rllc_nesting *s, const rllc_delimiters *d, int32_t token) {
+    return rllc_nesting_partner(s, d, token) >= 0;
 }

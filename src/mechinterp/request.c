@@ -353,6 +353,8 @@ done:
 }
 
 void rllc_request_release(rllc_request *q) {
+    for (int k = 0; k < RLLC_N_ANALYSES; k++)
+        if (q->kept[k]) kinds[k]->forget(q->kept[k]);
     for (int64_t i = 0; i < q->n_corpora; i++) rllc_rows_close(&q->corpora[i].rows);
     rllc_free(q->corpora);
     rllc_rows_close(&q->train);

@@ -41,6 +41,7 @@ typedef struct rllc_request {
     rllc_task *tasks;
     int64_t n_tasks;
     rllc_analysis_cost cost;
+    void *kept[RLLC_N_ANALYSES]; /* what kinds keep from task to task */
     double done_flops; /* of the tasks that have ended, of those missing */
     int64_t done_tasks;
 } rllc_request;

@@ -9,6 +9,10 @@ static const rllc_option options[] = {
     RLLC_OPTION(rllc_score_options, score_samples, RLLC_INTEGER, "10000", 2, 1e9, NULL, "sequences",
                 "synthetic sequences a score"),
     RLLC_OPTION(rllc_score_options, score_seed, RLLC_SEED, "0", RLLC_UNBOUNDED, NULL, "", "seed of those sequences"),
+    RLLC_OPTION(rllc_score_options, score_contexts, RLLC_INTEGER, "64", 2, 1e9, NULL, "sequences",
+                "sequences of the analysis split behind attention scores on text; all if it has fewer"),
+    RLLC_OPTION(rllc_score_options, behaviour_contexts, RLLC_INTEGER, "1000", 2, 1e9, NULL, "sequences",
+                "sequences of the analysis split behind losses and scores of the model; all if it has fewer"),
 };
 
 const rllc_option_table rllc_score_option_table = {"scores", "attention scores of heads", options,

@@ -27,3 +27,19 @@ void rllc_mechinterp_random_sequence(const rllc_stream *s, int64_t n_ctx, int64_
     for (int64_t i = 0; i < *t; i++)
         tokens[i] = i == 0 && bos >= 0 ? bos : rllc_mechinterp_token(s, (uint64_t)i, d_vocab, bos);
 }
+
+int64_t rllc_mechinterp_repeated_sequence(const rllc_stream *s, int64_t n_ctx, int64_t d_vocab, int32_t bos,
+                                          int32_t *tokens, int64_t *t, int64_t *query) {
+    const int64_t ids = bos < 0 ? d_vocab : d_vocab - 1, room = (n_ctx - 1) / 2;
+    int64_t span = room < RLLC_SPAN ? room : RLLC_SPAN;
+    if (span > ids) span = ids;
+    const uint64_t permutation = (uint64_t)rllc_stream_u32(s, RLLC_DRAW) << 32 | rllc_stream_u32(s, RLLC_DRAW + 1);
+    tokens[0] = bos < 0 ? rllc_mechinterp_token(s, 0, d_vocab, bos) : bos;
+    for (int64_t i = 0; i < span; i++) {
+        const int32_t id = (int32_t)rllc_permute((uint64_t)i, (uint64_t)ids, permutation);
+        tokens[1 + i] = tokens[1 + span + i] = id + (bos >= 0 && id >= bos);
+    }
+    *t = 1 + 2 * span;
+    *query = 1 + span + rllc_mechinterp_between(s, RLLC_DRAW + 2, 0, span - 1);
+    return span;
+}

@@ -22,6 +22,16 @@ int32_t rllc_mechinterp_token_but(const rllc_stream *s, uint64_t index, int64_t 
 void rllc_mechinterp_random_sequence(const rllc_stream *s, int64_t n_ctx, int64_t d_vocab, int32_t bos, int32_t *tokens,
                                      int64_t *t, int64_t *query);
 
+enum { RLLC_SPAN = 50 };
+
+/**
+ * BOS and a span of s = min(50, (n_ctx - 1) / 2, ids but BOS) distinct random tokens, twice. One position of the copy,
+ * chosen uniformly, is the query. The tokens of the span are distinct, so exactly one earlier position holds the
+ * query's token. Returns s.
+ */
+int64_t rllc_mechinterp_repeated_sequence(const rllc_stream *s, int64_t n_ctx, int64_t d_vocab, int32_t bos,
+                                          int32_t *tokens, int64_t *t, int64_t *query);
+
 #define RLLC_HEAD_SCORE(identifier) extern const rllc_head_score rllc_head_score_##identifier;
 #include "mechinterp/head_scores.def"
 #undef RLLC_HEAD_SCORE

@@ -131,6 +131,37 @@ static void test_perfect_induction_head_scores_one(void **state) {
     rllc_model_release(&b.model);
 }
 
+/** A head of layer 0 that looks for its own token: logit c on each occurrence, the query's own among them. */
+static void test_perfect_duplicate_token_head_shares_with_itself(void **state) {
+    (void)state;
+    hand_built b;
+    measured m;
+    build(&b, 1, 1, 30, 40);
+    for (int64_t i = 0; i < 30; i++) {
+        *entry(&b, "blocks.0.attn.W_Q", 0, i, i) = (float)(40 * sqrt((double)b.model.options.d_head));
+        *entry(&b, "blocks.0.attn.W_K", 0, i, i) = 1;
+    }
+    measure("duplicate_token", &b.model, BOS, 1, &m);
+    assert_near(m.value[0], 0.5, 1e-6); /* two occurrences */
+    assert_near(m.se[0], 0, 1e-6);
+    rllc_model_release(&b.model);
+}
+
+static void test_first_token_score_of_a_sink(void **state) {
+    (void)state;
+    hand_built b;
+    measured m;
+    double sd;
+    build(&b, 1, 1, 11, 64);
+    const float q = (float)(3 * sqrt((double)b.model.options.d_head));
+    for (int64_t i = 0; i < 64; i++) *entry(&b, "blocks.0.attn.W_Q", 0, 11 + i, 0) = q; /* every position asks */
+    *entry(&b, "blocks.0.attn.W_K", 0, 11, 0) = 1;                                      /* for position 0 */
+    measure("first_token", &b.model, BOS, 1, &m);
+    const double expected = over_lengths(share, 3, 64, &sd);
+    assert_mean(m.value[0], m.se[0], expected, sd);
+    rllc_model_release(&b.model);
+}
+
 static void test_chance_level_is_that_of_even_attention(void **state) {
     (void)state;
     hand_built b;
@@ -216,11 +247,24 @@ static void check_induction(const int32_t *tokens, int64_t t, int64_t query, int
     }
 }
 
+static void check_duplicate(const int32_t *tokens, int64_t t, int64_t query, int64_t key, int32_t bos) {
+    check_induction(tokens, t, query, key + 1, bos);
+    assert_int_equal(tokens[key], tokens[query]);
+}
+
+static void check_first(const int32_t *tokens, int64_t t, int64_t query, int64_t key, int32_t bos) {
+    if (bos >= 0) assert_int_equal(tokens[key], bos);
+    assert_int_equal(query, t - 1);
+    assert_int_equal(key, 0);
+}
+
 static check_sample *checker(const char *name) {
     if (strcmp(name, "previous_token") == 0) return check_previous;
     if (strcmp(name, "current_token") == 0) return check_current;
     if (strcmp(name, "prefix_matching") == 0) return check_prefix;
     if (strcmp(name, "induction") == 0) return check_induction;
+    if (strcmp(name, "duplicate_token") == 0) return check_duplicate;
+    if (strcmp(name, "first_token") == 0) return check_first;
     fail_msg("a new score '%s' needs a check of its samples", name);
     return NULL;
 }
@@ -309,6 +353,8 @@ int main(void) {
         cmocka_unit_test(test_prefix_matching_of_an_induction_circuit_equals_closed_form),
         cmocka_unit_test(test_induction_of_an_induction_circuit_equals_closed_form),
         cmocka_unit_test(test_perfect_induction_head_scores_one),
+        cmocka_unit_test(test_perfect_duplicate_token_head_shares_with_itself),
+        cmocka_unit_test(test_first_token_score_of_a_sink),
         cmocka_unit_test(test_chance_level_is_that_of_even_attention),
         cmocka_unit_test(test_scores_do_not_depend_on_threads),
         cmocka_unit_test(test_samples_are_what_the_score_says),

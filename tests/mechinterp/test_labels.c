@@ -119,6 +119,22 @@ static void test_bos_begins_a_document(void **state) {
     rllc_delimiters_release(&d);
 }
 
+/* [ ( " ) opens and closes: partners are token indices, through everything that was left open inside. */
+static void test_partner_is_the_token_that_opened(void **state) {
+    (void)state;
+    rllc_delimiters d;
+    rllc_nesting s = {0};
+    const char *const texts[] = {"<|endoftext|>", "(", ")", "[", "]", " a", ")("};
+    static const int32_t tokens[] = {0, 3, 5, 1, 1, 2, 6, 4, 2, 0, 2, 1, 2};
+    static const int32_t expected[] = {-1, -1, -1, -1, -1, 4, 3, 1, -1, -1, -1, -1, 11};
+    assert_ok(rllc_delimiters_from_texts(&d, texts, 7, 0));
+    for (int k = 0; k < 13; k++) {
+        assert_int_equal(rllc_nesting_partner(&s, &d, tokens[k]), expected[k]);
+        rllc_nesting_read(&s, &d, tokens[k], k < 12 ? tokens[k + 1] : -1);
+    }
+    rllc_delimiters_release(&d);
+}
+
 static void test_very_deep_nesting_forgets_the_outermost(void **state) {
     (void)state;
     rllc_delimiters d;
@@ -131,7 +147,7 @@ static void test_very_deep_nesting_forgets_the_outermost(void **state) {
     rllc_nesting_read(&s, &d, 0, -1);
     assert_false(rllc_nesting_closes(&s, &d, 3));
     for (int i = 0; i < RLLC_NESTING_DEPTH; i++) {
-        assert_true(rllc_nesting_closes(&s, &d, 1));
+        assert_int_equal(rllc_nesting_partner(&s, &d, 1), RLLC_NESTING_DEPTH - i); /* 0 is the one forgotten */
         rllc_nesting_read(&s, &d, 1, -1);
     }
     assert_false(rllc_nesting_closes(&s, &d, 1));
@@ -281,6 +297,7 @@ int main(void) {
         cmocka_unit_test(test_typographic_quotes),
         cmocka_unit_test(test_tags),
         cmocka_unit_test(test_bos_begins_a_document),
+        cmocka_unit_test(test_partner_is_the_token_that_opened),
         cmocka_unit_test(test_very_deep_nesting_forgets_the_outermost),
         cmocka_unit_test(test_texts_of_a_tokenizer),
         cmocka_unit_test(test_induction_needs_the_pair),
