@@ -17,7 +17,7 @@ static const rllc_option options[] = {
     RATIO(current_token_ratio, "10", "current-token: its score, at least"),
     RATIO(bracket_ratio, "10", "bracket: its score on text, at least"),
     RLLC_OPTION(rllc_head_type_options, sigmas, RLLC_REAL, "3", 0, 1e9, NULL, "standard errors",
-                "a score must also lie this far above chance"),
+                "a score must also lie this far above chance, a change of the loss above 0"),
     SHARE(induction_share, "0.2", "induction: share of the head's top tokens that are induction patterns, at least"),
     SHARE(bracket_share, "0.2", "bracket: share of its top tokens that are closing delimiters, at least"),
     SHARE(multigram_share, "0.5", "multigram: share of its top tokens that are n-grams or skip n-grams, at least"),
@@ -31,11 +31,12 @@ const rllc_option_table rllc_head_type_option_table = {"head_types", "thresholds
 /* ---- rules ----------------------------------------------------------------------------------------------------- */
 
 enum { NONE = -1, TESTS = 2 };
+enum { AT_LEAST, AT_MOST, RAISES /* the loss, by so many standard errors */ };
 
 typedef struct test {
     int evidence, alternative; /* the stronger of the two */
     size_t threshold;          /* offset in the options */
-    bool at_most;
+    int comparison;
 } test;
 
 /* A type is taken if its first test holds, and its second unless there is no evidence for it. */
@@ -44,19 +45,22 @@ typedef struct rule {
     test tests[TESTS];
 } rule;
 
-#define TEST(first, second, field, most)                                                                               \
-    { RLLC_EVIDENCE_##first, second, offsetof(rllc_head_type_options, field), most }
+#define TEST(first, second, field, how)                                                                                \
+    { RLLC_EVIDENCE_##first, second, offsetof(rllc_head_type_options, field), how }
 
 static const rule rules[RLLC_HEAD_OTHER] = {
-    [RLLC_HEAD_DEAD] = {1, {TEST(ABLATION, NONE, dead_share, true)}},
+    [RLLC_HEAD_DEAD] = {1, {TEST(ABLATION, NONE, dead_share, AT_MOST)}},
     [RLLC_HEAD_INDUCTION] = {2,
-                             {TEST(PREFIX, RLLC_EVIDENCE_REPEATED, induction_ratio, false),
-                              TEST(SHARE_INDUCTION, NONE, induction_share, false)}},
-    [RLLC_HEAD_PREVIOUS_TOKEN] = {1, {TEST(PREVIOUS, NONE, previous_token_ratio, false)}},
-    [RLLC_HEAD_CURRENT_TOKEN] = {1, {TEST(CURRENT, NONE, current_token_ratio, false)}},
+                             {TEST(PREFIX, RLLC_EVIDENCE_REPEATED, induction_ratio, AT_LEAST),
+                              TEST(SHARE_INDUCTION, NONE, induction_share, AT_LEAST)}},
+    [RLLC_HEAD_PREVIOUS_TOKEN] = {1, {TEST(PREVIOUS, NONE, previous_token_ratio, AT_LEAST)}},
+    [RLLC_HEAD_CURRENT_TOKEN] = {1, {TEST(CURRENT, NONE, current_token_ratio, AT_LEAST)}},
     [RLLC_HEAD_BRACKET] = {2,
-                           {TEST(BRACKET, NONE, bracket_ratio, false), TEST(SHARE_DYCK, NONE, bracket_share, false)}},
-    [RLLC_HEAD_MULTIGRAM] = {1, {TEST(SHARE_MULTIGRAM, NONE, multigram_share, false)}},
+                           {TEST(BRACKET, NONE, bracket_ratio, AT_LEAST),
+                            TEST(SHARE_DYCK, NONE, bracket_share, AT_LEAST)}},
+    [RLLC_HEAD_MULTIGRAM] = {2,
+                             {TEST(SHARE_MULTIGRAM, NONE, multigram_share, AT_LEAST),
+                              TEST(ABLATION, NONE, sigmas, RAISES)}},
 };
 
 /** Which of a test's two numbers speaks; NONE if neither is known. */
@@ -69,7 +73,8 @@ static int chosen(const test *t, const rllc_evidence *all) {
 static bool test_holds(const test *t, int which, const rllc_evidence *all, const rllc_head_type_options *o) {
     const rllc_evidence *e = &all[which];
     const double threshold = *(const double *)(const void *)((const char *)o + t->threshold);
-    if (t->at_most) return e->relative <= threshold;
+    if (t->comparison == AT_MOST) return e->relative <= threshold;
+    if (t->comparison == RAISES) return e->value > 0 && !(e->value < threshold * e->se);
     if (rllc_evidence_is_score(which)) {
         if (isfinite(e->se) && e->value - e->chance < o->sigmas * e->se) return false;
         if (e->value >= (1 + e->chance) / 2) return true; /* in short contexts chance times the ratio may exceed 1 */
@@ -98,14 +103,16 @@ done:
     return status;
 }
 
-/** The numbers that the rule rests on; for a head without a type all that the rules asked for. */
+/** The numbers that the rule rests on, for a head without a type all that the rules asked for; ablation last. */
 static rllc_status say_reasons(int type, const rllc_evidence *all, rllc_string *out) {
     rllc_status status = RLLC_OK;
     const char *separator = ": ";
     for (int t = RLLC_HEAD_DEAD; t < RLLC_HEAD_OTHER; t++)
-        for (int i = 0; i < rules[t].n; i++)
-            if (t == type || (type == RLLC_HEAD_OTHER && t != RLLC_HEAD_DEAD))
+        for (int i = 0; i < rules[t].n; i++) {
+            const bool asked = t == type || type == RLLC_HEAD_OTHER;
+            if (asked && (rules[t].tests[i].evidence != RLLC_EVIDENCE_ABLATION || type == RLLC_HEAD_DEAD))
                 RLLC_TRY(add_clause(chosen(&rules[t].tests[i], all), all, &separator, out));
+        }
     if (type == RLLC_HEAD_MULTIGRAM) RLLC_TRY(add_clause(RLLC_EVIDENCE_MULTIGRAMS, all, &separator, out));
     separator = "; ";
     if (type != RLLC_HEAD_DEAD) RLLC_TRY(add_clause(RLLC_EVIDENCE_ABLATION, all, &separator, out));

@@ -1,11 +1,12 @@
 #!/bin/bash
 # rllc heads: a type for every head from what was measured, thresholds, types given by hand; what bad input gets.
 . "$(dirname "$0")/commands.bash"
+synthetic=previous_token,current_token,prefix_matching,induction
 corpus corpus
 expect 0 train --data corpus --output run "${tiny[@]}" --steps 40 --checkpoints 0,20
 expect 3 heads run
 says err 'rllc analyze run measures'
-expect 0 analyze run --score all --score-samples 200 --checkpoints 0,20 --progress plain
+expect 0 analyze run --score "$synthetic" --score-samples 200 --checkpoints 0,20 --progress plain
 
 expect 0 heads run # the last measured checkpoint is not the last one
 says out '^step 20, seed 1$'
@@ -26,6 +27,17 @@ expect 0 heads run --manual types.yaml --checkpoint 40 # nothing measured, but s
 says out '^  0:1 +induction: given by hand \(clearly\); by the rules other; absent: prefix matching, '
 expect 0 heads run --manual types.yaml --json
 same "$(grep -o '"source": "manual"' out | wc -l)" 1 "types given by hand"
+
+# The names that tokens in context, ablations and scores on text are stored under are those that the rules ask for.
+expect 0 analyze run --corpora mix=corpus --score text --checkpoints 20 --progress plain
+expect 0 analyze run --corpora mix=corpus --contexts --checkpoints 20 --progress plain
+expect 0 analyze run --corpora mix=corpus --ablate zero --checkpoints 20 --progress plain
+expect 0 heads run
+same "$(grep -cE '^ +[0-9]:[0-9] .* of its top tokens on mix are .*; ablation [+-]' out)" 4 "heads with all evidence"
+! grep -q absent out || complain "evidence that is there is called absent"
+expect 0 heads run --json
+same "$(grep -o '"contexts/zero/multigrams"' out | wc -l)" 4 "counts of multigrams"
+same "$(grep -o '"bracket": {' out | wc -l)" 4 "scores on text"
 
 expect 2 heads
 expect 2 heads run --checkpoint twenty

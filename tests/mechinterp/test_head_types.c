@@ -114,6 +114,25 @@ static void test_labels_can_contradict_a_score(void **state) {
     assert_type(&b, 2, "other");
 }
 
+static void test_a_multigram_head_helps(void **state) {
+    (void)state;
+    bench b;
+    start(&b);
+    add_background(&b);
+    for (int h = 0; h < HEADS; h++) row_of(&b, "contexts/zero/ngram", h)->value = 0.6;
+    row_of(&b, "ablation/zero", 1)->value = -0.01; /* better without it */
+    row_of(&b, "ablation/zero", 2)->se = 0.004;    /* who knows */
+    row_of(&b, "ablation/zero", 3)->se = NAN;
+    row_of(&b, "ablation/zero", 4)->value = NAN; /* not measured */
+    classify(&b);
+    assert_type(&b, 0, "multigram");
+    assert_type(&b, 1, "other");
+    assert_type(&b, 2, "other");
+    assert_type(&b, 3, "multigram");
+    assert_type(&b, 4, "multigram");
+    assert_says(&b, 4, "; absent: ablation");
+}
+
 static void test_absent_evidence_is_said_and_not_guessed(void **state) {
     (void)state;
     bench b;
@@ -229,6 +248,7 @@ int main(void) {
         cmocka_unit_test(test_published_scores_give_the_published_types),
         cmocka_unit_test(test_the_first_rule_that_holds_wins),
         cmocka_unit_test(test_labels_can_contradict_a_score),
+        cmocka_unit_test(test_a_multigram_head_helps),
         cmocka_unit_test(test_absent_evidence_is_said_and_not_guessed),
         cmocka_unit_test(test_short_contexts_have_types_too),
         cmocka_unit_test(test_scores_on_text_stand_in_for_synthetic_ones),
