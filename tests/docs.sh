@@ -18,7 +18,7 @@ done
 
 # (E12) or (E11, E12) or E11-E16 in code and pages: each number is in equations.md.
 known=$(grep -oE '\bE[0-9]+\b' docs/equations.md | sort -u)
-for number in $(grep -rohE '\bE[0-9]{1,2}\b' src include --include='*.[ch]' | sort -u); do
+for number in $(grep -rohE '\bE[0-9]{1,3}\b' src include --include='*.[ch]' | sort -u); do
     grep -qx "$number" <<<"$known" || fail "$(grep -rlE "\b$number\b" src include | head -n 1) cites $number, which docs/equations.md does not have"
 done
 

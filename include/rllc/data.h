@@ -180,7 +180,8 @@ const char *rllc_synth_name(const rllc_synth_kind *kind);
 const char *rllc_synth_summary(const rllc_synth_kind *kind);
 const rllc_option_table *rllc_synth_kind_table(const rllc_synth_kind *kind); /* its own options; NULL: none */
 extern const rllc_option_table rllc_synth_markov_option_table, rllc_synth_skip_option_table,
-    rllc_synth_repeat_option_table, rllc_synth_dyck_option_table, rllc_synth_mixture_option_table; /* the same, for help */
+    rllc_synth_repeat_option_table, rllc_synth_dyck_option_table,
+    rllc_synth_mixture_option_table; /* the same, for help */
 
 /** The options of a synthetic corpus: what every generator takes, and a struct for each generator of the list. */
 typedef struct rllc_synth_settings {
@@ -189,7 +190,7 @@ typedef struct rllc_synth_settings {
 } rllc_synth_settings;
 rllc_status rllc_synth_settings_init(rllc_synth_settings *s) RLLC_MUST_USE; /* every option at its default */
 void rllc_synth_settings_release(rllc_synth_settings *s);
-/** Whether a generator with these settings reads the options of `other`: its own, and those of the parts of a mixture. */
+/** Whether a generator with these settings reads the options of `other`: its own, and those of a mixture's parts. */
 bool rllc_synth_reads(const rllc_synth_kind *kind, const rllc_synth_settings *s, const rllc_synth_kind *other);
 
 /** A generator with its settings checked and its tables made; immutable, safe to share between threads. */
@@ -203,7 +204,7 @@ typedef struct rllc_synth_rows {
     int32_t *tokens;     /* BOS first */
     uint8_t *labels;     /* rllc_label */
     uint8_t *generators; /* 0 = BOS, else 1 + place in rllc_synth_list of what made the token */
-    float *optimum;      /* -log p(token | tokens before it) under the law of the generator: no model does better; BOS 0 */
+    float *optimum;      /* -log p(token | tokens before it) under the generator's law: no model does better; BOS 0 */
 } rllc_synth_rows;
 /** Rows first .. first+n-1 of a split. Each depends on (settings, split, row) alone; n_threads 0 = default. */
 rllc_status rllc_synth_generate(const rllc_synth *s, int split, int64_t first, int64_t n, int n_threads,
@@ -217,8 +218,9 @@ typedef struct rllc_synth_truth {
 void rllc_synth_expect(const rllc_synth *s, rllc_synth_truth *out);
 /** Nats per predicted token; NaN where there is no closed form. */
 double rllc_synth_optimum(const rllc_synth *s);
-/** The record that corpus.json keeps: {"kind", "common", "options": {kind: {...}}, "facts": what is known in closed form
- *  (entropy rates and the like), "optimum", "row": {label: {"tokens", "optimum"}}, "labels", "generators": names}. */
+/** The record that corpus.json keeps: {"kind", "common", "options": {kind: {...}}, "facts": what is known in closed
+ *  form (entropy rates and the like), "optimum", "row": {label: {"tokens", "optimum"}}, "labels", "generators"}, the last
+ *  two the names by number. */
 rllc_status rllc_synth_to_json(const rllc_synth *s, rllc_json **out) RLLC_MUST_USE;
 /** The tokenizer of the rows: the 256 byte symbols, <|endoftext|> last, no merges. Lives as long as s. */
 const rllc_tokenizer *rllc_synth_tokenizer(const rllc_synth *s);

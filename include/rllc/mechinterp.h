@@ -45,6 +45,22 @@ enum { RLLC_SCORE_ROWS = 256 }; /* sequences a call of the engine; a score needs
 rllc_status rllc_head_score_evaluate(const rllc_head_score *score, rllc_engine *e, const rllc_model *m, int32_t bos,
                                      const rllc_score_options *o, rllc_score_result *out) RLLC_MUST_USE;
 
+/* ---- curvature of a component: mechinterp/curvature.h measures it ------------------------------------------- */
+
+typedef struct rllc_curvature_options {
+    int64_t hessian_rows;        /* sequences of the batch that the loss is taken over */
+    int64_t hessian_probes;      /* vectors of random signs */
+    int64_t hessian_steps;       /* of Lanczos, each one product a probe */
+    int64_t hessian_eigenvalues; /* the largest ones, at most hessian_steps */
+    double hessian_threshold;    /* eigenvalues above it in size are counted; */
+    double hessian_fraction;     /* and those above this share of the largest in size */
+    int64_t hessian_points;      /* of the spectral density */
+    double hessian_width;        /* of its Gaussians, as a share of the spectrum's range */
+    int64_t fisher_tokens;       /* predictions of each sequence behind the Fisher traces; 0 = not measured */
+    uint64_t hessian_seed;
+} rllc_curvature_options;
+extern const rllc_option_table rllc_curvature_option_table;
+
 /* ---- analyses: checkpoint x corpus x item -> rows of the store ------------------------------------------------ */
 
 /** How ablations and paths are measured. */
@@ -72,6 +88,7 @@ typedef struct rllc_analysis_settings {
     rllc_score_options score;
     rllc_ablation_options ablation;
     rllc_context_options context;
+    rllc_curvature_options curvature;
 } rllc_analysis_settings;
 
 /** A kind of analysis: a constant in its own file, listed in src/mechinterp/analyses.def. */
@@ -109,21 +126,47 @@ rllc_status rllc_analyze_cost(const rllc_analysis_job *job, const rllc_analysis_
 /** Puts what is missing into the store, task by task. RLLC_ESTOPPED when the monitor asked to stop: what ended stays. */
 rllc_status rllc_analyze(const rllc_analysis_job *job, const rllc_analysis_request *asked, int n) RLLC_MUST_USE;
 
-/* ---- curvature of a component: mechinterp/curvature.h measures it ------------------------------------------- */
+/* ---- types of heads, from what the store knows (docs/heads.md) ------------------------------------------------- */
 
-typedef struct rllc_curvature_options {
-    int64_t hessian_rows;        /* sequences of the batch that the loss is taken over */
-    int64_t hessian_probes;      /* vectors of random signs */
-    int64_t hessian_steps;       /* of Lanczos, each one product a probe */
-    int64_t hessian_eigenvalues; /* the largest ones, at most hessian_steps */
-    double hessian_threshold;    /* eigenvalues above it in size are counted; */
-    double hessian_fraction;     /* and those above this share of the largest in size */
-    int64_t hessian_points;      /* of the spectral density */
-    double hessian_width;        /* of its Gaussians, as a share of the spectrum's range */
-    int64_t fisher_tokens;       /* predictions of each sequence behind the Fisher traces; 0 = not measured */
-    uint64_t hessian_seed;
-} rllc_curvature_options;
-extern const rllc_option_table rllc_curvature_option_table;
+/** In the order in which their rules are tried. */
+enum {
+    RLLC_HEAD_DEAD,
+    RLLC_HEAD_INDUCTION,
+    RLLC_HEAD_PREVIOUS_TOKEN,
+    RLLC_HEAD_CURRENT_TOKEN,
+    RLLC_HEAD_BRACKET,
+    RLLC_HEAD_MULTIGRAM,
+    RLLC_HEAD_OTHER,
+    RLLC_HEAD_TYPES
+};
+extern const char *const rllc_head_type_names[RLLC_HEAD_TYPES]; /* "dead", "induction", "previous-token", ... */
+
+/** Thresholds of the rules. */
+typedef struct rllc_head_type_options {
+    double induction_ratio, previous_token_ratio, current_token_ratio, bracket_ratio; /* score over chance, at least */
+    double sigmas;                                         /* and this many standard errors above chance */
+    double induction_share, bracket_share, multigram_share; /* of the head's top tokens, at least */
+    double dead_share; /* change of the loss without it over the mean change of all heads, at most */
+    const char *corpus; /* whose evidence counts; NULL or "" = for each number the corpus in which it is strongest */
+} rllc_head_type_options;
+extern const rllc_option_table rllc_head_type_option_table;
+
+/** A type given by hand. */
+typedef struct rllc_head_override {
+    int layer, head;
+    const char *type, *comment; /* interned */
+} rllc_head_override;
+/** Reads "head: type [comment]" lines (YAML) or "head,type[,comment]" lines (a name that ends in .csv). Free *list with
+ *  rllc_free. */
+rllc_status rllc_head_overrides_load(const char *path, rllc_head_override **list, int64_t *n) RLLC_MUST_USE;
+
+/**
+ * Types of all heads of a checkpoint, from the scores in the store (rows of other checkpoints are passed over): out
+ * [n_layers * n_heads], texts interned. An override wins, and the evidence still says what the rules found.
+ */
+rllc_status rllc_head_types_classify(const rllc_store_score *rows, int64_t n_rows, const rllc_store_checkpoint *c,
+                                     const rllc_head_type_options *o, const rllc_head_override *overrides,
+                                     int64_t n_overrides, rllc_store_head_type *out) RLLC_MUST_USE;
 
 #ifdef __cplusplus
 }

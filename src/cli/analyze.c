@@ -42,7 +42,7 @@ static const rllc_option options[] = {
 static const rllc_option_table table = {"analyze", "what is measured; nothing named: everything", options,
                                         sizeof options / sizeof options[0]};
 static const rllc_option_table *const tables[] = {&table, &rllc_score_option_table, &rllc_ablation_option_table,
-                                                 &rllc_context_option_table, NULL};
+                                                 &rllc_context_option_table, &rllc_curvature_option_table, NULL};
 
 /** From the meta entry that rllc train leaves, or from the corpora that rllc run knows. */
 static rllc_status stored_bos(rllc_store *s, int64_t *out) {
@@ -268,11 +268,11 @@ static rllc_status analyze_main(int argc, const char *const *argv) {
     rllc_analysis_settings settings;
     const char *folder = NULL;
     int n = 0;
-    const rllc_option_binding bindings[] = {
-        {&table, &o},
-        {&rllc_score_option_table, &settings.score},
-        {&rllc_ablation_option_table, &settings.ablation},
-        {&rllc_context_option_table, &settings.context}};
+    const rllc_option_binding bindings[] = {{&table, &o},
+                                            {&rllc_score_option_table, &settings.score},
+                                            {&rllc_ablation_option_table, &settings.ablation},
+                                            {&rllc_context_option_table, &settings.context},
+                                            {&rllc_curvature_option_table, &settings.curvature}};
     for (size_t i = 0; i < sizeof bindings / sizeof *bindings; i++)
         rllc_options_default(bindings[i].table, bindings[i].object);
     rllc_status status = rllc_cli_options(&rllc_command_analyze, &common, bindings, sizeof bindings / sizeof *bindings,

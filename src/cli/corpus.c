@@ -268,7 +268,7 @@ const rllc_command rllc_command_corpus = {
     .usage = "rllc corpus synth FOLDER --kind NAME [options]",
     .examples = "# bigrams over 16 letters, with their entropy rate; then a model on them\n"
                 "rllc corpus synth bigrams --kind markov\n"
-                "rllc train --data bigrams --output run --n-layers 0 --d-model 16 --steps 2000\n"
+                "rllc train --data bigrams --output run --n-layers 0 --d-model 16 --lr 0.03 --steps 300\n"
                 "# look before writing: what is known of it, and a row with its labels\n"
                 "rllc corpus synth trigrams --kind markov --order 2 --vocab 8 --dry-run\n"
                 "# copies from three places back, one token in ten drawn at random\n"

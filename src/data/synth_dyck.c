@@ -17,7 +17,7 @@ static const rllc_option rows[] = {
     RLLC_OPTION(struct options, opening, RLLC_REAL, "0.5", 0.001, 0.999, NULL, "",
                 "probability that a bracket opens, where it may open or close"),
 };
-const rllc_option_table rllc_synth_dyck_option_table = {"dyck", "dyck: nested brackets", rows,
+const rllc_option_table rllc_synth_dyck_option_table = {"dyck", "nested brackets (--kind dyck)", rows,
                                                         sizeof rows / sizeof *rows};
 
 struct dyck {

@@ -14,7 +14,7 @@ static const rllc_option rows[] = {
     RLLC_OPTION(struct options, concentration, RLLC_REAL, "0.3", 0.001, 1e6, NULL, "",
                 "of the Dirichlet law of each context's probabilities: small = few successors, large = nearly uniform"),
 };
-const rllc_option_table rllc_synth_markov_option_table = {"markov", "markov: n-grams", rows,
+const rllc_option_table rllc_synth_markov_option_table = {"markov", "n-grams (--kind markov)", rows,
                                                           sizeof rows / sizeof *rows};
 
 static void release(void *state) {

@@ -18,7 +18,7 @@ static const rllc_option rows[] = {
     RLLC_OPTION(struct options, segment, RLLC_INTEGER, "32", 3, 65536, NULL, "tokens",
                 "length of a segment, its marker included; the last one of a row may be cut"),
 };
-const rllc_option_table rllc_synth_mixture_option_table = {"mixture", "mixture: segments of the others", rows,
+const rllc_option_table rllc_synth_mixture_option_table = {"mixture", "segments of the others (--kind mixture)", rows,
                                                            sizeof rows / sizeof *rows};
 
 struct part {

@@ -14,7 +14,7 @@ static const rllc_option rows[] = {
     RLLC_OPTION(struct options, span_max, RLLC_INTEGER, "0", 0, 65536, NULL, "tokens",
                 "longest span; 0 = half of the row or segment"),
 };
-const rllc_option_table rllc_synth_repeat_option_table = {"repeat", "repeat: a span comes twice", rows,
+const rllc_option_table rllc_synth_repeat_option_table = {"repeat", "a span comes twice (--kind repeat)", rows,
                                                           sizeof rows / sizeof *rows};
 
 /**
@@ -23,6 +23,7 @@ const rllc_option_table rllc_synth_repeat_option_table = {"repeat", "repeat: a s
  */
 struct repeat {
     int64_t vocab, n, low, high;
+    double log_vocab;
     double *prior;   /* [n + 1, high + 1]: p(L', b, a) summed over L' = low .. L, for any a that fits */
     double *waiting; /* [n + 2]: probability that the copy begins at t or later */
 };
@@ -68,6 +69,7 @@ static rllc_status prepare(void **state, const rllc_synth_settings *settings, co
     struct repeat *s = NULL;
     RLLC_TRY(rllc_alloc(&s, 1, sizeof *s));
     *s = (struct repeat){.vocab = settings->common.vocab, .n = n, .low = o->span_min};
+    s->log_vocab = log((double)s->vocab);
     s->high = o->span_max > 0 ? o->span_max : n / 2 > o->span_min ? n / 2 : o->span_min;
     RLLC_TRY(check(s));
     const int64_t width = s->high + 1;
@@ -99,15 +101,20 @@ struct reader {
     double log_z;    /* log of the sum of p(L, b, a) V^(tokens that agreed); their relative weights are over this */
 };
 
-/** Weight of the copies at distance d that are under way at place t. */
+/** Relative weight of a case whose last `agreed` tokens were as it says. */
+static double likelihood(const struct reader *r, int64_t agreed) {
+    return exp((double)agreed * r->s->log_vocab - r->log_z);
+}
+
+/** Weight of the copies at distance d that are under way at place t and did not begin there. */
 static double under_way(const struct reader *r, int64_t t, int64_t d) {
     const struct repeat *s = r->s;
     const int64_t longest = d < s->high ? d : s->high;
     double weight = 0;
-    for (int64_t j = 0; j <= r->run[d] && j < longest; j++) {
+    for (int64_t j = 1; j <= r->run[d] && j < longest; j++) {
         const double *prior = s->prior + (t - j) * (s->high + 1);
         const double p = prior[longest] - prior[j > s->low - 1 ? j : s->low - 1];
-        if (longest >= s->low && p > 0) weight += p * exp((double)j * log((double)s->vocab) - r->log_z);
+        if (p > 0) weight += p * likelihood(r, j);
     }
     return weight;
 }
@@ -115,26 +122,28 @@ static double under_way(const struct reader *r, int64_t t, int64_t d) {
 /** After the token at place t: longer runs, and copies that end there. */
 static void advance(struct reader *r, int64_t t) {
     const struct repeat *s = r->s;
-    for (int64_t d = 1; d <= t; d++) {
+    for (int64_t d = s->low; d <= t; d++) {
         r->run[d] = r->x[t] == r->x[t - d] ? r->run[d] + 1 : 0;
         for (int64_t length = s->low; length <= r->run[d] && length <= s->high && length <= d; length++) {
             const double p = prior_at(s, length, t + 1 - length);
-            if (p > 0) r->finished += p * exp((double)length * log((double)s->vocab) - r->log_z);
+            if (p > 0) r->finished += p * likelihood(r, length);
         }
     }
 }
 
-/** -log p(x_t | x_0 .. x_(t-1)), and the reader one token further. */
+/** -log p(x_t | x_0 .. x_(t-1)), and the reader one token further. No copy comes from nearer than `low`. */
 static double read_token(struct reader *r, int64_t t) {
-    const double v = (double)r->s->vocab;
-    const double free = r->finished + r->s->waiting[t + 1] * exp(-r->log_z);
-    double all = 0, right = 0;
-    for (int64_t d = 1; d <= t; d++) {
+    const struct repeat *s = r->s;
+    const double *begins = s->prior + t * (s->high + 1), fresh = likelihood(r, 0), v = (double)s->vocab;
+    double all = r->finished + s->waiting[t] * fresh, right = (r->finished + s->waiting[t + 1] * fresh) / v;
+    for (int64_t d = s->low; d <= t; d++) {
+        const bool agrees = r->x[t - d] == r->x[t];
+        if (r->run[d] == 0 && !agrees) continue;
         const double weight = under_way(r, t, d);
         all += weight;
-        if (r->x[t - d] == r->x[t]) right += weight;
+        if (agrees) right += weight + begins[d < s->high ? d : s->high] * fresh;
     }
-    const double p = (free / v + right) / (free + all);
+    const double p = right / all;
     r->log_z += log(p * v);
     r->finished /= p * v;
     advance(r, t);
@@ -182,14 +191,13 @@ static void expect(const void *state, int64_t n, double weight, rllc_synth_truth
     truth->tokens[RLLC_LABEL_INDUCTION] += weight * inside;
     truth->tokens[RLLC_LABEL_NONE] += weight * ((double)n - inside);
     truth->optimum[RLLC_LABEL_INDUCTION] += certain(s) ? 0 : NAN;
-    truth->optimum[RLLC_LABEL_NONE] +=
-        certain(s) ? weight * (double)(n < s->low ? n : s->low) * log((double)s->vocab) : NAN;
+    truth->optimum[RLLC_LABEL_NONE] += certain(s) ? weight * (double)(n < s->low ? n : s->low) * s->log_vocab : NAN;
 }
 
 /** Between being told L, b and a at the beginning, and paying for them: the entropy of a row lies between (E102). */
 static rllc_status facts(const void *state, rllc_json *j) {
     const struct repeat *s = state;
-    const double least = ((double)s->n - (double)(s->low + s->high) / 2) * log((double)s->vocab);
+    const double least = ((double)s->n - (double)(s->low + s->high) / 2) * s->log_vocab;
     double places = 0;
     for (int64_t length = s->low; length <= s->high; length++)
         for (int64_t b = length; b <= s->n - length; b++) {

@@ -19,7 +19,7 @@ static const rllc_option rows[] = {
     RLLC_OPTION(struct options, map, RLLC_CHOICE, "copy", RLLC_UNBOUNDED, "copy,permutation", "",
                 "the decided token: the same, or its image under a fixed random permutation"),
 };
-const rllc_option_table rllc_synth_skip_option_table = {"skip", "skip: copies from a fixed distance", rows,
+const rllc_option_table rllc_synth_skip_option_table = {"skip", "copies from a fixed distance (--kind skip)", rows,
                                                         sizeof rows / sizeof *rows};
 
 struct skip {

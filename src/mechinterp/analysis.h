@@ -24,7 +24,7 @@ struct rllc_analysis_kind {
     const char *flag; /* selects its items; kinds may share one: "score" */
     const char *summary, *source;
     bool of_corpus;             /* once for every corpus; else once a checkpoint */
-    bool on_request;            /* not part of "everything" */
+    int usual;                  /* items that "everything" means: the first ones; 0 = all */
     const char *checkpoints;    /* "all", "dozen" (log-spaced), "two" (one sixth of training, and its end) */
     int64_t sequences;          /* a call of the engine; 0: needs none */
     const char *(*item)(int i); /* NULL from the first i that there is none */

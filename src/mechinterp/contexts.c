@@ -32,12 +32,9 @@ enum {
     ATTENTION = 32 << 20 /* numbers of attention held at a time: 128 MiB */
 };
 
-static const char *item_zero(int i) {
-    return i == 0 ? rllc_ablation_names[RLLC_ABLATE_ZERO] : NULL;
-}
-
-static const char *item_mean(int i) {
-    return i == 0 ? rllc_ablation_names[RLLC_ABLATE_MEAN] : NULL;
+static const char *item(int i) {
+    static const int items[] = {RLLC_ABLATE_ZERO, RLLC_ABLATE_MEAN};
+    return i < 2 ? rllc_ablation_names[items[i]] : NULL;
 }
 
 static const char *identity(const rllc_analysis_job *job) {
@@ -277,30 +274,16 @@ done:
     return status;
 }
 
-#define SUMMARY "the predictions that suffer most without a head, where it looks at them, and what they rest on"
-#define SOURCE "Wang et al. 2024, arXiv 2410.02984, appendix B"
-
-const rllc_analysis_kind rllc_analysis_contexts = {.name = "contexts",
-                                                   .flag = "contexts",
-                                                   .summary = SUMMARY,
-                                                   .source = SOURCE,
-                                                   .of_corpus = true,
-                                                   .checkpoints = "two",
-                                                   .sequences = SEQUENCES,
-                                                   .item = item_zero,
-                                                   .identity = identity,
-                                                   .cost = cost,
-                                                   .run = run};
-
-const rllc_analysis_kind rllc_analysis_contexts_mean = {.name = "contexts",
-                                                        .flag = "contexts",
-                                                        .summary = SUMMARY,
-                                                        .source = SOURCE,
-                                                        .of_corpus = true,
-                                                        .on_request = true,
-                                                        .checkpoints = "two",
-                                                        .sequences = SEQUENCES,
-                                                        .item = item_mean,
-                                                        .identity = identity,
-                                                        .cost = cost,
-                                                        .run = run};
+const rllc_analysis_kind rllc_analysis_contexts = {
+    .name = "contexts",
+    .flag = "contexts",
+    .summary = "the predictions that suffer most without a head, where it looks at them, and what they rest on",
+    .source = "Wang et al. 2024, arXiv 2410.02984, appendix B",
+    .of_corpus = true,
+    .usual = 1,
+    .checkpoints = "two",
+    .sequences = SEQUENCES,
+    .item = item,
+    .identity = identity,
+    .cost = cost,
+    .run = run};

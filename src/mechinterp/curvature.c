@@ -8,7 +8,7 @@
 
 static const rllc_option options[] = {
     OPTION(hessian_rows, RLLC_INTEGER, "32", 1, 1e9, NULL, "sequences", "batch that curvature is measured on"),
-    OPTION(hessian_probes, RLLC_INTEGER, "8", 2, 1e6, NULL, "vectors", "random probes of the Hessian"),
+    OPTION(hessian_probes, RLLC_INTEGER, "4", 2, 1e6, NULL, "vectors", "random probes of the Hessian"),
     OPTION(hessian_steps, RLLC_INTEGER, "40", 1, 1e4, NULL, "products", "Lanczos steps a probe"),
     OPTION(hessian_eigenvalues, RLLC_INTEGER, "5", 0, 1e4, NULL, "",
            "largest eigenvalues to report, at most hessian_steps"),

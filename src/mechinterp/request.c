@@ -55,7 +55,8 @@ static rllc_status select_item(rllc_request *q, const char *flag, const char *na
 
 static rllc_status select_items(rllc_request *q, const rllc_analysis_request *asked, int n) {
     for (int k = 0; k < RLLC_N_ANALYSES && n == 0; k++)
-        for (int i = 0; i < RLLC_MAX_ITEMS && kinds[k]->item(i); i++) q->wanted[k][i] = !kinds[k]->on_request;
+        for (int i = 0; i < RLLC_MAX_ITEMS && kinds[k]->item(i); i++)
+            q->wanted[k][i] = !kinds[k]->usual || i < kinds[k]->usual;
     for (int r = 0; r < n; r++)
         for (const char *p = asked[r].items && *asked[r].items ? asked[r].items : "all"; *p;) {
             const size_t length = strcspn(p, ", ");

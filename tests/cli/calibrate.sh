@@ -68,9 +68,10 @@ calibrate 1 --lr 0.05 --nbeta 30 --localization 100 --output first
 says out 'No setting of this grid can be recommended'
 says out '1 of 1 settings: pruned; try smaller lr'
 [ ! -e first/recommendation.yaml ] || complain "an old recommendation is left"
-calibrate 1 --lr 1e-7,2e-7 --nbeta 30 --localization 100 --output first
+# (a tolerance between the drift, about 10 %, and the heating, about 40 %: the text is the project's own, and changes)
+calibrate 1 --lr 1e-7,2e-7 --nbeta 30 --localization 100 --tolerance 0.25 --output first
 says out 'slow; try larger lr'
-calibrate 1 --lr 1e-2 --nbeta 30 --localization 100 --tolerance 0.1 --output first
+calibrate 1 --lr 1e-2 --nbeta 30 --localization 100 --tolerance 0.25 --output first
 says out 'heated; try smaller lr'
 expect 1 calibrate run --component l0h1 $small --checkpoint 0 --lr 1e-4 --nbeta 3000 --localization 8000 --output first
 says out 'drifts; w\* is no minimum'

@@ -84,6 +84,7 @@ static inline void world_open(world *w) {
     w->job.n_threads = 1;
     rllc_options_default(&rllc_score_option_table, &w->job.settings.score);
     rllc_options_default(&rllc_ablation_option_table, &w->job.settings.ablation);
+    rllc_options_default(&rllc_curvature_option_table, &w->job.settings.curvature);
     w->job.settings.score.score_samples = 100;
 }
 
