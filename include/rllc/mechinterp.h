@@ -87,8 +87,8 @@ extern const rllc_option_table rllc_context_option_table;
 typedef struct rllc_analysis_settings {
     rllc_score_options score;
     rllc_ablation_options ablation;
-    rllc_context_options context;
     rllc_curvature_options curvature;
+    rllc_context_options context;
 } rllc_analysis_settings;
 
 /** A kind of analysis: a constant in its own file, listed in src/mechinterp/analyses.def. */

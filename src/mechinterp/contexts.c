@@ -33,8 +33,7 @@ enum {
 };
 
 static const char *item(int i) {
-    static const int items[] = {RLLC_ABLATE_ZERO, RLLC_ABLATE_MEAN};
-    return i < 2 ? rllc_ablation_names[items[i]] : NULL;
+    return i <= RLLC_ABLATE_MEAN ? rllc_ablation_names[i] : NULL;
 }
 
 static const char *identity(const rllc_analysis_job *job) {
@@ -280,8 +279,8 @@ const rllc_analysis_kind rllc_analysis_contexts = {
     .summary = "the predictions that suffer most without a head, where it looks at them, and what they rest on",
     .source = "Wang et al. 2024, arXiv 2410.02984, appendix B",
     .of_corpus = true,
-    .usual = 1,
     .checkpoints = "two",
+    .usual = 1,
     .sequences = SEQUENCES,
     .item = item,
     .identity = identity,
