@@ -377,6 +377,28 @@ static void test_gaps_may_be_left_out_of_patterns(void **state) {
     world_close(&without);
 }
 
+static void test_patterns_may_have_to_come_again(void **state) {
+    (void)state;
+    world w;
+    bool fewer = false;
+    open_few_words(&w);
+    w.job.settings.context.context_occurrences = 3;
+    w.job.settings.context.context_points = 2;
+    world_analyze(&w, "contexts", "zero");
+    for (int h = 0; h < HEADS; h++) {
+        int64_t n;
+        rllc_store_context *list = contexts_of(&w, "zero", h, &n);
+        const int thrice = different(list, n, "n-gram", "skip n-gram", 3),
+                  twice = different(list, n, "n-gram", "skip n-gram", 2);
+        assert_near(score_of(&w, "multigrams", h), thrice, 0);
+        assert_near(score_of(&w, "multigrams/repeated", h), twice, 0);
+        fewer |= thrice < twice && thrice > 0;
+        rllc_store_contexts_free(list, n);
+    }
+    assert_true(fewer);
+    world_close(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records_are_the_predictions_that_suffer_most),
@@ -387,6 +409,7 @@ int main(void) {
         cmocka_unit_test(test_fewer_sequences_are_spread_over_the_split),
         cmocka_unit_test(test_means_wait_to_be_asked_for),
         cmocka_unit_test(test_a_head_that_does_nothing_has_no_records),
+        cmocka_unit_test(test_patterns_may_have_to_come_again),
         cmocka_unit_test(test_gaps_may_be_left_out_of_patterns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
