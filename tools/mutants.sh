@@ -74,5 +74,23 @@ mutant 'Leimkuhler-Matthews noise not averaged' src/sgmcmc/noise.c 's/0\.5f/0.70
 mutant 'Metropolis accepts everything' src/sgmcmc/metropolis.c 's/accepted = log(/accepted = -1e300 * log(/; s/< -s->scalar\[RLLC_METROPOLIS_ENERGY_ERROR\]/> -1/' test_theory_samplers_exact
 mutant 'curvature from one side' src/sampling/curvature.c 's/y\[k\]\[i\] += up\[i\] - down\[i\]/y[k][i] += up[i] - 0 * down[i]/' test_curvature
 mutant 'verdict blind to heating' src/llc/diagnose.c 's/o->nbeta \* dot + /0 * dot + /; s/squares \/ (double)n) \/ (double)e->dim/squares \/ (double)n) \/ (double)(2 * e->dim)/' test_diagnose
+# Second derivatives: one term of one tangent at a time.
+hessian='test_hessian test_golden_hessian'
+mutant 'tangent of the scores without k' src/model/tangent_attention.c 's/    outer(t, queries(t, t->qkv), t->ld, qkv1 + t->d, t->ld, t->scale, 1, t->A1);//' "$hessian"
+mutant 'tangent of dq without that of k' src/model/tangent_attention.c 's/gather(t, t->dS, k1, t->scale, 1/gather(t, t->dS, k1, 0 * t->scale, 1/' "$hessian"
+mutant 'tangent of dk without that of q' src/model/tangent_attention.c 's/    spread(t, t->dS, queries(t, qkv1), t->ld, t->scale, dk1);//' "$hessian"
+mutant 'tangent of dv without that of the weights' src/model/tangent_attention.c 's/    spread(t, t->A1, t->dz, t->ldz, 1, dv1);//' "$hessian"
+mutant 'tangent of dA without that of v' src/model/tangent_attention.c 's/qkv1 + 2 \* t->d, t->ld, 1, 1, t->dS1/qkv1 + 2 * t->d, t->ld, 0, 1, t->dS1/' "$hessian"
+mutant 'LayerNorm without the tangent of its scale' src/model/tangent_norm.c 's/out\[i\] += (float)(s1 \* rest + /out[i] += (float)(0 * s1 * rest + /' "$hessian"
+mutant 'LayerNorm gain without the tangent of xhat' src/model/tangent_norm.c 's/ + (double)dy\[i\] \* xhat1);/ + 0 * xhat1);/' "$hessian"
+mutant 'softmax without its mean' src/model/tangent_backward.c 's/double mean = (double)l\[y\];/double mean = 0 * (double)l[y];/' "$hessian"
+mutant 'unembedding without the tangent of what it reads' src/model/tangent_backward.c 's/x->nf + first \* C, C, delta, V, 1\.0F, g/x->nf + first * C, C, delta, V, 0.0F, g/' "$hessian"
+mutant 'positions without their own tangent' src/model/hessian.c 's/if (s->plan\.W_pos) add_positions(s, d);/if (s->n < 0) add_positions(s, d);/' "$hessian"
+mutant 'positions without that of their weights' src/model/hessian.c 's/if (s->plan\.W_pos) add_positions_product(/if (0) add_positions_product(/' "$hessian"
+mutant 'output map without its tangent' src/model/tangent_backward.c 's/    if (s->p->W_O)$/    if (0)/' "$hessian"
+mutant 'Fisher labels not drawn' src/model/fisher.c 's/below <= u; below/below <= 0 * u; below/' test_fisher
+mutant 'Fisher predictions with replacement' src/model/fisher.c 's/rllc_permute((uint64_t)i, /rllc_permute((uint64_t)(i \/ 2), /' test_fisher
+mutant 'residuals from the wrong end' src/stats/lanczos.c 's/d\[i\] = l->alpha\[k - 1 - i\]/d[i] = l->alpha[i]/; s/e\[i\] = l->beta\[k - 2 - i\]/e[i] = l->beta[i]/' test_probes
+mutant 'counts by sign' src/stats/probes.c 's/return fabs(x) > /return x > /' test_probes
 rm -f "$copy/original" "$copy/log"
 [ $survivors = 0 ] || { echo "$survivors survive" >&2; exit 1; }

@@ -89,7 +89,7 @@ typedef struct rllc_evidence {
     const rllc_estimate *estimate;
     const rllc_sampler_options *options;
     int64_t dim;
-    bool refined_data;                   /* another corpus than the training one */
+    bool refined_data;                   /* another corpus than the training one, or a reference model's answers */
     const rllc_curvature *curvature;     /* NULL = not measured */
     double mcse_target;                  /* accepted se as a share of the estimate; 0 = 0.1 */
 } rllc_evidence;
@@ -137,7 +137,8 @@ void rllc_diagnosis_release(rllc_diagnosis *d);
 /** The whole diagnosis as an object (docs/diagnostics.md). */
 rllc_status rllc_diagnosis_to_json(const rllc_diagnosis *d, int64_t n_chains, rllc_json **out) RLLC_MUST_USE;
 
-/** LLC, wrLLC, drLLC or wdrLLC: the name derives from the triple. refined_data: corpus is not the training one. */
+/** LLC, wrLLC, drLLC or wdrLLC: the name derives from the triple. refined_data: the corpus is not the training one, or the
+ *  loss is relative to a reference model. */
 const char *rllc_estimate_name(const char *component, bool refined_data);
 
 #ifdef __cplusplus

@@ -74,11 +74,23 @@ typedef struct rllc_ablation_options {
 } rllc_ablation_options;
 extern const rllc_option_table rllc_ablation_option_table;
 
+/** Which tokens in context are kept of a head, and what counts as one pattern. */
+typedef struct rllc_context_options {
+    int64_t context_sequences;    /* of the analysis split; fewer if it has fewer */
+    int64_t context_records;      /* kept of a head */
+    int64_t context_per_sequence; /* of these from one sequence */
+    int64_t context_occurrences;  /* of a pattern, to be counted */
+    int64_t context_points;       /* of the rarefaction curve */
+    bool context_gaps;            /* skip n-grams with gaps of different lengths are different patterns */
+} rllc_context_options;
+extern const rllc_option_table rllc_context_option_table;
+
 /** Settings of every kind of analysis; each kind reads its own part. */
 typedef struct rllc_analysis_settings {
     rllc_score_options score;
     rllc_ablation_options ablation;
     rllc_curvature_options curvature;
+    rllc_context_options context;
 } rllc_analysis_settings;
 
 /** A kind of analysis: a constant in its own file, listed in src/mechinterp/analyses.def. */

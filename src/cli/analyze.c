@@ -7,7 +7,7 @@
 #include "cli/cells.h"
 
 typedef struct analyze_options {
-    const char *score, *ablate, *paths, *compose, *curvature, *checkpoints, *corpora;
+    const char *score, *ablate, *paths, *compose, *curvature, *context_ablation, *checkpoints, *corpora;
     bool contexts;
     int64_t bos;
     bool dry_run;
@@ -29,6 +29,8 @@ static const rllc_option options[] = {
     WHICH(paths, "the same for the way from a head into a head of the next layer: all, or zero, mean"),
     WHICH(compose, "composition of heads of successive layers: all, or composition_k, composition_q, composition_v"),
     SWITCH(contexts, "the tokens in context that each head matters for, labelled"),
+    RLLC_OPTION(analyze_options, context_ablation, RLLC_TEXT, "zero", RLLC_UNBOUNDED, NULL, "",
+                "how a head is taken out for --contexts: zero, mean, or all (both)"),
     WHICH(curvature, "Hessian, Fisher and norms: all, or components as rllc sample takes them"),
     RLLC_OPTION(analyze_options, checkpoints, RLLC_TEXT, NULL, RLLC_UNBOUNDED, NULL, "steps",
                 "0,100..1000:100, or all, dozen, two; default: all for scores and composition, a log-spaced dozen for "
@@ -41,8 +43,12 @@ static const rllc_option options[] = {
 };
 static const rllc_option_table table = {"analyze", "what is measured; nothing named: everything", options,
                                         sizeof options / sizeof options[0]};
-static const rllc_option_table *const tables[] = {&table, &rllc_score_option_table, &rllc_ablation_option_table,
-                                                  &rllc_curvature_option_table, NULL};
+static const rllc_option_table *const tables[] = {&table,
+                                                  &rllc_score_option_table,
+                                                  &rllc_ablation_option_table,
+                                                  &rllc_context_option_table,
+                                                  &rllc_curvature_option_table,
+                                                  NULL};
 
 /** From the meta entry that rllc train leaves, or from the corpora that rllc run knows. */
 static rllc_status stored_bos(rllc_store *s, int64_t *out) {
@@ -226,9 +232,9 @@ static rllc_status state_cost(const rllc_analysis_job *job, const rllc_analysis_
 
 /** The lines that the flags make; returns how many. */
 static int read_requests(const analyze_options *o, rllc_analysis_request *out) {
-    const rllc_analysis_request all[] = {{"score", o->score},         {"ablate", o->ablate},
-                                         {"paths", o->paths},         {"compose", o->compose},
-                                         {"curvature", o->curvature}, {"contexts", o->contexts ? "all" : NULL}};
+    const rllc_analysis_request all[] = {
+        {"score", o->score},     {"ablate", o->ablate},       {"paths", o->paths},
+        {"compose", o->compose}, {"curvature", o->curvature}, {"contexts", o->contexts ? o->context_ablation : NULL}};
     int n = 0;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i].items) out[n++] = all[i];
@@ -271,7 +277,8 @@ static rllc_status analyze_main(int argc, const char *const *argv) {
     const rllc_option_binding bindings[] = {{&table, &o},
                                             {&rllc_score_option_table, &settings.score},
                                             {&rllc_ablation_option_table, &settings.ablation},
-                                            {&rllc_curvature_option_table, &settings.curvature}};
+                                            {&rllc_curvature_option_table, &settings.curvature},
+                                            {&rllc_context_option_table, &settings.context}};
     for (size_t i = 0; i < sizeof bindings / sizeof *bindings; i++)
         rllc_options_default(bindings[i].table, bindings[i].object);
     rllc_status status = rllc_cli_options(&rllc_command_analyze, &common, bindings, sizeof bindings / sizeof *bindings,

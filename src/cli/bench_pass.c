@@ -93,10 +93,12 @@ rllc_status rllc_bench_pass_open(rllc_bench_pass *p, const rllc_bench_work *work
     rllc_model_randomize(&p->model, 1);
     RLLC_TRY(rllc_engine_new(&p->engine, &p->model, work->rows, p->work.n_threads));
     rllc_engine_set_plain(p->engine, work->plain);
+    if (work->reference) RLLC_TRY(rllc_engine_set_reference(p->engine, work->reference));
     RLLC_TRY(rllc_alloc(&p->tokens, n, sizeof *p->tokens));
     for (int64_t i = 0; i < n; i++)
         p->tokens[i] = (int32_t)rllc_stream_below(&stream, (uint64_t)i, (uint64_t)work->shape.d_vocab);
     status = work->components ? add_members(p) : add_optimizer(p);
+    if (work->reference) p->flops += rllc_model_flops(work->reference);
 done:
     if (status != RLLC_OK) rllc_bench_pass_close(p);
     return status;
@@ -150,7 +152,9 @@ double rllc_bench_pass_bytes(const rllc_bench_pass *p) {
     if (rllc_alloc(&members, n, sizeof *members) != RLLC_OK) return -1;
     for (int64_t i = 0; i < n; i++) members[i] = p->work.components ? p->members[i].component : &full;
     for (int64_t i = 0; i < p->n_members; i++) values += 2 * members[i]->size;
-    const int64_t engine = rllc_engine_bytes(&p->model, p->work.rows, p->work.n_threads, members, n);
+    int64_t engine = rllc_engine_bytes(&p->model, p->work.rows, p->work.n_threads, members, n);
+    if (engine >= 0 && p->work.reference)
+        engine += rllc_engine_reference_bytes(&p->model, p->work.reference, p->work.n_threads);
     rllc_free(members);
     return engine < 0 ? -1 : (double)engine + (double)sizeof(float) * (double)(values + p->model.size);
 }

@@ -11,6 +11,7 @@ typedef struct rllc_bench_work {
     int64_t rows;           /* sequences a call */
     int n_threads;
     bool plain; /* every member on the plain path */
+    const rllc_model *reference; /* that losses are relative to (borrowed); NULL: of the next token */
 } rllc_bench_work;
 
 /** Random tokens and weights: speed does not depend on what they say. Members start at the base weights. */

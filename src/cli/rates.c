@@ -149,8 +149,9 @@ rllc_status rllc_measure_training(const rllc_model_options *shape, int64_t batch
     return measure(&work, seconds, out);
 }
 
-rllc_status rllc_measure_sampling(const rllc_model_options *shape, const rllc_sampling_options *sampling,
-                                  const rllc_sampler_options *sampler, int n_threads, double seconds, rllc_rate *out) {
+rllc_status rllc_measure_sampling(const rllc_model_options *shape, const rllc_model *reference,
+                                  const rllc_sampling_options *sampling, const rllc_sampler_options *sampler,
+                                  int n_threads, double seconds, rllc_rate *out) {
     rllc_status status = RLLC_OK;
     int64_t streams;
     RLLC_TRY(rllc_batches_streams(sampling->batches, sampler->num_chains, &streams));
@@ -158,7 +159,8 @@ rllc_status rllc_measure_sampling(const rllc_model_options *shape, const rllc_sa
                                   .components = sampling->components,
                                   .chains = (sampler->num_chains + streams - 1) / streams,
                                   .rows = sampler->batch_size,
-                                  .n_threads = n_threads};
+                                  .n_threads = n_threads,
+                                  .reference = reference};
     status = measure(&work, seconds, out);
 done:
     return status;

@@ -43,10 +43,11 @@ double rllc_measure_sgld(double seconds);
 rllc_status rllc_measure_training(const rllc_model_options *shape, int64_t batch, int n_threads, double seconds,
                                   rllc_rate *out) RLLC_MUST_USE;
 
-/** Lockstep passes of all members of one stream (components x chains of the stream), with the base pass they share. */
-rllc_status rllc_measure_sampling(const rllc_model_options *shape, const rllc_sampling_options *sampling,
-                                  const rllc_sampler_options *sampler, int n_threads, double seconds,
-                                  rllc_rate *out) RLLC_MUST_USE;
+/** Lockstep passes of all members of one stream (components x chains of the stream), with the base pass they share;
+ *  losses relative to `reference`, or (NULL) of the next token. */
+rllc_status rllc_measure_sampling(const rllc_model_options *shape, const rllc_model *reference,
+                                  const rllc_sampling_options *sampling, const rllc_sampler_options *sampler,
+                                  int n_threads, double seconds, rllc_rate *out) RLLC_MUST_USE;
 
 /** How text becomes tokens: seconds to train on it (0 with a tokenizer given), bytes a second through it, bytes a
  * token. */

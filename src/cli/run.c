@@ -81,6 +81,7 @@ static rllc_status execute(rllc_run *r, const char *file) {
     RLLC_TRY(rllc_store_open(&r->store, rllc_run_path(r, "run.db"), RLLC_STORE_WRITE));
     RLLC_TRY(record_config(r, file));
     RLLC_TRY(rllc_run_tokenizer(r));
+    RLLC_TRY(rllc_run_check_reference(r));
     RLLC_TRY(rllc_run_corpora(r));
     RLLC_TRY(rllc_run_train(r));
     RLLC_TRY(rllc_run_companion(r));

@@ -70,6 +70,8 @@ rllc_status rllc_run_plan(rllc_run *r) RLLC_MUST_USE;
 /** The model that the loss `reference` is relative to: loaded, or (dry) one of its shape if it is not there yet.
  *  out->size 0 if the run samples no such loss. */
 rllc_status rllc_run_reference(const rllc_run *r, bool dry, rllc_model *out) RLLC_MUST_USE;
+/** Before the training: whether a reference that was named fits the models to be trained. */
+rllc_status rllc_run_check_reference(const rllc_run *r) RLLC_MUST_USE;
 
 /** The model's shape with d_vocab as the tokenizer (or, before there is one, its options) gives it. */
 rllc_status rllc_run_model_options(const rllc_run *r, rllc_model_options *out) RLLC_MUST_USE;

@@ -203,58 +203,51 @@ static int64_t count_names(const char *list) {
     return n;
 }
 
-/* Of one group under one loss. */
-static double member_steps(const rllc_run *r, int64_t n) {
-    return (double)(n * r->config.sampler.num_chains * rllc_sampler_steps(&r->config.sampler));
-}
-
-/* FLOP a token of the losses that are sampled, over that of the next token's, which the rate is measured with. */
-static rllc_status relative_work(const rllc_sampling_job *job, double *out) {
+/* One loss of every group, added to the line: its cost, and its time at its own rate. */
+static rllc_status add_loss(const rllc_run *r, plan *p, rllc_sampling_job job, const char *loss, double groups,
+                            plan_line *line) {
     rllc_status status = RLLC_OK;
-    rllc_sampling_job next = *job;
-    double steps, tokens[2], flops[2], memory, disk;
-    next.options.loss = "next_token";
-    RLLC_TRY(rllc_sampling_cost(job, &steps, &tokens[0], &flops[0], &memory, &disk));
-    RLLC_TRY(rllc_sampling_cost(&next, &steps, &tokens[1], &flops[1], &memory, &disk));
-    *out = flops[0] / tokens[0] / (flops[1] / tokens[1]);
+    double steps, tokens, flops, memory, disk;
+    job.options.loss = loss;
+    if (strcmp(loss, "next_token") == 0) job.reference = NULL;
+    RLLC_TRY(rllc_sampling_cost(&job, &steps, &tokens, &flops, &memory, &disk));
+    RLLC_TRY(rllc_measure_sampling(&job.model->options, job.reference, &r->config.sampling, &r->config.sampler,
+                                   (int)r->common.threads, CALIBRATION_SECONDS, &p->sampling));
+    p->memory = fmax(p->memory, memory);
+    line->tokens += groups * tokens;
+    line->flops += groups * flops;
+    line->seconds += groups * tokens / p->sampling.tokens;
+    line->disk += groups * disk;
 done:
     return status;
 }
 
 static rllc_status plan_sampling(const rllc_run *r, plan *p, const rllc_model *m) {
     rllc_status status = RLLC_OK;
-    double steps, tokens, flops, memory, disk, work = 1;
     int64_t checkpoints = 0, n = 0;
+    bool next_token, relative;
     const char **names = NULL;
     rllc_model reference;
-    rllc_sampling_job job = {
-        .model = m, .sampler = r->config.sampler, .options = r->config.sampling, .n_threads = (int)r->common.threads};
+    const rllc_sampling_job job = {.model = m,
+                                   .reference = &reference,
+                                   .sampler = r->config.sampler,
+                                   .options = r->config.sampling,
+                                   .n_threads = (int)r->common.threads};
+    plan_line line = {.stage = "sample", .done = rllc_run_is_done(r, "sample", r->identity.sampling)};
     RLLC_TRY(rllc_run_reference(r, true, &reference));
-    if (reference.size) {
-        job.reference = &reference;
-        RLLC_TRY(relative_work(&job, &work));
-    }
-    RLLC_TRY(rllc_sampling_cost(&job, &steps, &tokens, &flops, &memory, &disk));
     RLLC_TRY(rllc_components_expand(m, r->config.sampling.components, &names, &n));
     RLLC_TRY(count_steps(r->config.sampling_checkpoints, &checkpoints));
-    RLLC_TRY(rllc_measure_sampling(&m->options, &r->config.sampling, &r->config.sampler, (int)r->common.threads,
-                                   CALIBRATION_SECONDS, &p->sampling));
+    RLLC_TRY(rllc_sampling_losses(r->config.sampling.loss, &next_token, &relative));
     const int64_t corpora = count_names(r->config.sampling_corpora);
     const double groups = (double)(checkpoints * corpora * r->config.n_seeds);
-    p->memory = fmax(p->memory, memory);
-    add_line(p, (plan_line){
-                    .stage = "sample",
-                    .done = rllc_run_is_done(r, "sample", r->identity.sampling),
-                    .what = rllc_intern_printf("%s%lld checkpoints x %lld corpora x %lld components x %lld chains x "
-                                               "%lld steps",
-                                               steps > member_steps(r, n) ? "2 losses x " : "",
-                                               (long long)(checkpoints * r->config.n_seeds), (long long)corpora,
-                                               (long long)n, (long long)r->config.sampler.num_chains,
-                                               (long long)rllc_sampler_steps(&r->config.sampler)),
-                    .tokens = groups * tokens,
-                    .flops = groups * flops,
-                    .seconds = groups * tokens / p->sampling.tokens * work,
-                    .disk = groups * disk});
+    if (relative) RLLC_TRY(add_loss(r, p, job, "reference", groups, &line));
+    if (next_token) RLLC_TRY(add_loss(r, p, job, "next_token", groups, &line));
+    line.what = rllc_intern_printf("%s%lld checkpoints x %lld corpora x %lld components x %lld chains x %lld steps",
+                                   next_token && relative ? "2 losses x " : "",
+                                   (long long)(checkpoints * r->config.n_seeds), (long long)corpora, (long long)n,
+                                   (long long)r->config.sampler.num_chains,
+                                   (long long)rllc_sampler_steps(&r->config.sampler));
+    add_line(p, line);
 done:
     rllc_model_release(&reference);
     rllc_free(names);

@@ -124,6 +124,21 @@ done:
     return status;
 }
 
+rllc_status rllc_run_check_reference(const rllc_run *r) {
+    rllc_status status = RLLC_OK;
+    rllc_model_options shape;
+    rllc_model m = {0}, reference = {0};
+    if (!r->config.sampling.reference) return RLLC_OK;
+    RLLC_TRY(rllc_run_reference(r, false, &reference));
+    RLLC_TRY(rllc_run_model_options(r, &shape));
+    RLLC_TRY(rllc_model_init(&m, &shape));
+    RLLC_TRY(rllc_fail_within(rllc_model_check_reference(&m, shape.n_ctx, &reference), "sampling.reference"));
+done:
+    rllc_model_release(&m);
+    rllc_model_release(&reference);
+    return status;
+}
+
 /* ---- scores ------------------------------------------------------------------------------------------------ */
 
 rllc_status rllc_run_scores(rllc_run *r) {

@@ -281,7 +281,7 @@ rllc_status rllc_trigrams_count(rllc_trigrams *out, const rllc_rows *rows, int64
         out->passes++;
         p.low = p.last + 1;
     } while (p.last != UINT64_MAX);
-    qsort(out->list, (size_t)out->n, sizeof *out->list, by_key);
+    if (out->n) qsort(out->list, (size_t)out->n, sizeof *out->list, by_key);
 done:
     rllc_free(p.table.slots);
     rllc_free(t);

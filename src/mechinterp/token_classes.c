@@ -5,6 +5,13 @@
 
 const char *const rllc_class_names[RLLC_CLASSES] = {"induction", "dyck", "n-gram", "other"};
 
+/* A table for all triples of few rows; for many, the largest, in several passes. */
+static int64_t slots_for(const rllc_rows *rows, int64_t d_vocab) {
+    int64_t n = 1024;
+    while (n < RLLC_TRIGRAM_SLOTS && (n < 2 * rows->rows * rows->n_ctx || n < 2 * d_vocab)) n *= 2;
+    return n;
+}
+
 rllc_status rllc_token_rules_init(rllc_token_rules *out, const rllc_tokenizer *tokenizer, int32_t bos,
                                   const rllc_rows *train, int64_t d_vocab, const rllc_monitor *monitor) {
     rllc_status status = RLLC_OK;
@@ -12,7 +19,7 @@ rllc_status rllc_token_rules_init(rllc_token_rules *out, const rllc_tokenizer *t
     RLLC_TRY(rllc_delimiters_from_tokenizer(&out->delimiters, tokenizer, bos));
     if (train)
         RLLC_TRY(rllc_trigrams_count(&out->trigrams, train, d_vocab, RLLC_KNOWN_COUNT, RLLC_KNOWN_SHARE,
-                                     RLLC_TRIGRAM_SLOTS, monitor));
+                                     slots_for(train, d_vocab), monitor));
 done:
     if (status != RLLC_OK) rllc_token_rules_release(out);
     return status;

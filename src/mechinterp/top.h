@@ -8,7 +8,7 @@
 typedef struct rllc_affected {
     int64_t sequence, position;
     float loss, ablated; /* nats */
-    double increase;     /* ablated - loss > 0 */
+    double increase;     /* ablated - loss > 0 (E108) */
 } rllc_affected;
 
 /** The `capacity` most affected; among equals those of earlier sequences, then of earlier positions. */

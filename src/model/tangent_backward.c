@@ -122,8 +122,7 @@ static void final_norm(const rllc_tangent_pass *p) {
     rllc_final_norm_backward(p->e, p->ws, w, p->plan, rows, p->a, p->g);
 }
 
-/* ---- layers
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- layers -------------------------------------------------------------------------------------------------------- */
 
 /** g += z1^T dx + z^T dx1 of the planned heads. */
 static void W_O_tangent(const rllc_tangent_pass *p, const rllc_layer_pass *s, int l, const rllc_tangent *x, float *g) {

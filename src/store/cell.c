@@ -54,8 +54,11 @@ bool rllc_store_cell_is_next_token(const rllc_store_cell *c) {
 const char *rllc_store_cell_data(const rllc_store_cell *c) {
     static const char prefix[] = "reference:";
     if (rllc_store_cell_is_next_token(c)) return c->corpus;
-    const bool hashed = strncmp(c->loss_kind, prefix, strlen(prefix)) == 0;
-    return rllc_intern_printf("%s to %.8s", c->corpus, hashed ? c->loss_kind + strlen(prefix) : c->loss_kind);
+    if (strncmp(c->loss_kind, prefix, strlen(prefix)) == 0) {
+        const char *hash = c->loss_kind + strlen(prefix);
+        if (strspn(hash, "0123456789abcdef") >= 8) return rllc_intern_printf("%s to %.8s", c->corpus, hash);
+    }
+    return rllc_intern_printf("%s to %s", c->corpus, c->loss_kind); /* as another program may have called it */
 }
 
 bool rllc_store_read_cell(sqlite3_stmt *statement, void *cell) {

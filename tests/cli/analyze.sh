@@ -37,7 +37,7 @@ says err 'BOS is 300'
 mkdir torn && head -c 3000 run/run.db >torn/run.db
 expect 3 analyze torn "${quick[@]}"
 cp -r run moved && expect 0 analyze moved "${quick[@]}" --score-seed 2 # paths are relative to the store
-printf 'x' | dd of=moved/checkpoints/step20/model.safetensors bs=1 seek=9000 conv=notrunc status=none
+printf 'not weights' | dd of=moved/checkpoints/step20/model.safetensors bs=1 seek=9000 conv=notrunc status=none
 expect 3 analyze moved "${quick[@]}" --score-seed 3
 says err 'step 20'
 # Rows from elsewhere: BOS is not known and must be said.

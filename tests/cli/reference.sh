@@ -114,6 +114,9 @@ same "$(estimates reference | grep -c llc_mean\":)" 8 "the same weights by anoth
 expect 3 run run.yaml sampling.loss=reference sampling.reference=small -o new
 says err 'small: holds 2 checkpoints'
 absent new/seed-1
+expect 3 run run.yaml sampling.loss=reference sampling.reference=run/step30 -o new model.n_ctx=64
+says err 'sampling.reference: the reference model reads up to 32 tokens, the sequences have 64'
+absent new/seed-1
 expect 3 run run.yaml sampling.loss=kl
 says err "found 'kl'"
 expect 3 run run.yaml companion.n_layers=1

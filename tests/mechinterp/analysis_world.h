@@ -85,6 +85,7 @@ static inline void world_open(world *w) {
     rllc_options_default(&rllc_score_option_table, &w->job.settings.score);
     rllc_options_default(&rllc_ablation_option_table, &w->job.settings.ablation);
     rllc_options_default(&rllc_curvature_option_table, &w->job.settings.curvature);
+    rllc_options_default(&rllc_context_option_table, &w->job.settings.context);
     w->job.settings.score.score_samples = 100;
 }
 

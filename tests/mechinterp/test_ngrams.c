@@ -152,6 +152,22 @@ static void test_largest_ids_and_ids_out_of_range(void **state) {
     assert_int_equal(rllc_bigrams_count(&g, &bad, RLLC_NGRAM_VOCAB + 1, 10, NULL), RLLC_EUNSUPPORTED);
 }
 
+static void test_rows_without_a_pair_or_a_known_triple(void **state) {
+    (void)state;
+    const int32_t t[] = {1, 2, 1, 0, 2};
+    const rllc_rows single = rows_of(t, 5, 1), few = rows_of(t, 1, 5);
+    rllc_bigrams g;
+    rllc_trigrams h;
+    assert_ok(rllc_bigrams_count(&g, &single, 3, 10, NULL));
+    assert_int_equal(g.n, 0);
+    assert_true(rllc_bigrams_probability(&g, 1, 2) == 0 && rllc_bigrams_entropy(&g, 1) == 0);
+    rllc_bigrams_release(&g);
+    assert_ok(rllc_trigrams_count(&h, &few, 3, 2, 0, 64, NULL));
+    assert_int_equal(h.n, 0);
+    assert_null(rllc_trigrams_find(&h, 1, 2, 1));
+    rllc_trigrams_release(&h);
+}
+
 static bool stop_now(void *context) {
     (void)context;
     return true;
@@ -172,6 +188,7 @@ int main(void) {
         cmocka_unit_test(test_more_pairs_than_the_first_table_holds),
         cmocka_unit_test(test_triples_equal_a_naive_count_however_small_the_table),
         cmocka_unit_test(test_largest_ids_and_ids_out_of_range),
+        cmocka_unit_test(test_rows_without_a_pair_or_a_known_triple),
         cmocka_unit_test(test_counting_stops_when_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

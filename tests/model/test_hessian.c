@@ -1,79 +1,5 @@
-/* Exact Hessian products: against differences of gradients, against a model written again in double, against
- * themselves. */
-#include "support/support.h"
-
-enum { ROWS = 5, MOST = 4 };
-
-typedef struct shape {
-    int64_t layers, d_model, heads, d_head, n_ctx, d_vocab;
-    int normalization;
-} shape;
-
-typedef struct bed {
-    rllc_model m;
-    rllc_engine *e;
-    int32_t *tokens;
-    int64_t rows;
-    rllc_component c;
-    float *v[MOST], *out[MOST]; /* random vectors, and room for products */
-} bed;
-
-static void random_vector(uint64_t seed, int64_t n, double size, float *v) {
-    const rllc_stream s = rllc_stream_make(seed, "vector", 0, 0);
-    for (int64_t i = 0; i < n; i++) v[i] = (float)(size * (2 * rllc_stream_uniform(&s, (uint64_t)i) - 1));
-}
-
-static void bed_init(bed *b, const shape *x, const char *component, int64_t rows, int threads) {
-    rllc_model_options o;
-    rllc_options_default(&rllc_model_option_table, &o);
-    o.n_layers = x->layers, o.d_model = x->d_model, o.n_heads = x->heads, o.d_head = x->d_head;
-    o.n_ctx = x->n_ctx, o.d_vocab = x->d_vocab, o.normalization = x->normalization;
-    o.init_scale = 1.2; /* attention far from uniform, and yet a loss smooth enough for difference quotients */
-    *b = (bed){.rows = rows};
-    assert_ok(rllc_model_init(&b->m, &o));
-    rllc_model_randomize(&b->m, 7);
-    const rllc_stream s = rllc_stream_make(3, "test", 0, 0);
-    for (int64_t i = 0; i < b->m.size; i++)
-        b->m.weights[i] += 0.4F * (float)(rllc_stream_uniform(&s, (uint64_t)i) - 0.5);
-    b->tokens = test_memory(rows * x->n_ctx, sizeof *b->tokens);
-    for (int64_t i = 0; i < rows * x->n_ctx; i++)
-        b->tokens[i] = (int32_t)rllc_stream_below(&s, (uint64_t)i, (uint64_t)x->d_vocab);
-    assert_ok(rllc_engine_new(&b->e, &b->m, rows, threads));
-    assert_ok(rllc_component_parse(&b->c, &b->m, component));
-    for (int i = 0; i < MOST; i++) {
-        b->v[i] = test_memory(b->c.size, sizeof(float));
-        b->out[i] = test_memory(b->c.size, sizeof(float));
-        random_vector((uint64_t)i, b->c.size, 1, b->v[i]);
-    }
-}
-
-static void bed_release(bed *b) {
-    for (int i = 0; i < MOST; i++) free(b->v[i]), free(b->out[i]);
-    rllc_component_release(&b->c);
-    rllc_engine_free(b->e);
-    rllc_model_release(&b->m);
-    free(b->tokens);
-}
-
-static rllc_status products(bed *b, int64_t n) {
-    return rllc_engine_hessian(b->e, b->m.weights, b->tokens, b->rows, &b->c, n, (const float *const *)b->v, b->out,
-                               NULL, NULL);
-}
-
-static double dot(int64_t n, const float *x, const float *y) {
-    double sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)y[i];
-    return sum;
-}
-
-static double distance(int64_t n, const float *x, const double *y) {
-    double sum = 0, size = 0;
-    for (int64_t i = 0; i < n; i++) {
-        sum += ((double)x[i] - y[i]) * ((double)x[i] - y[i]);
-        size += y[i] * y[i];
-    }
-    return sqrt(sum / size);
-}
+/* Exact Hessian products: against differences of gradients, against what any Hessian is, against themselves. */
+#include "model/hessian_bed.h"
 
 /* ---- differences of gradients --------------------------------------------------------------------------------------
  */
@@ -186,160 +112,7 @@ static void test_hessian_of_shorter_sequences(void **state) {
     bed_release(&b);
 }
 
-/* ---- the model again, in double
- * --------------------------------------------------------------------------------------- */
-
-typedef struct plain {
-    const rllc_model *m;
-    const double *w;
-    int64_t t;
-} plain;
-
-static const double *tensor(const plain *p, const char *format, int64_t layer) {
-    char name[64];
-    snprintf(name, sizeof name, format, (long long)layer);
-    const rllc_parameter *t = rllc_model_find(p->m, name);
-    return t ? p->w + t->offset : NULL;
-}
-
-static void plain_norm(const plain *p, const double *x, const double *w, const double *b, double *y) {
-    const int64_t C = p->m->options.d_model;
-    double mean = 0, square = 0;
-    for (int64_t i = 0; i < C; i++) mean += x[i] / (double)C;
-    for (int64_t i = 0; i < C; i++) square += (x[i] - mean) * (x[i] - mean) / (double)C;
-    for (int64_t i = 0; i < C; i++) y[i] = w ? (x[i] - mean) / sqrt(square + p->m->options.ln_eps) * w[i] + b[i] : x[i];
-}
-
-/* out [D] = (n + pos) W + b. */
-static void plain_project(const plain *p, const double *n, const double *pos, const double *W, const double *b,
-                          double *out) {
-    const int64_t C = p->m->options.d_model, D = p->m->options.d_head;
-    for (int64_t d = 0; d < D; d++) {
-        out[d] = b[d];
-        for (int64_t c = 0; c < C; c++) out[d] += (n[c] + (pos ? pos[c] : 0)) * W[c * D + d];
-    }
-}
-
-/* x [t, C] += head h of layer l. */
-static void plain_head(const plain *p, int64_t l, int64_t h, const double *n, double *x) {
-    enum { MOST_T = 16, MOST_D = 8 };
-    const int64_t C = p->m->options.d_model, D = p->m->options.d_head;
-    const double *pos = tensor(p, "pos_embed.W_pos", 0), *W_O = tensor(p, "blocks.%lld.attn.W_O", l) + h * D * C;
-    const double *W[3] = {tensor(p, "blocks.%lld.attn.W_Q", l) + h * C * D,
-                          tensor(p, "blocks.%lld.attn.W_K", l) + h * C * D,
-                          tensor(p, "blocks.%lld.attn.W_V", l) + h * C * D};
-    const double *b[3] = {tensor(p, "blocks.%lld.attn.b_Q", l) + h * D, tensor(p, "blocks.%lld.attn.b_K", l) + h * D,
-                          tensor(p, "blocks.%lld.attn.b_V", l) + h * D};
-    double qkv[3][MOST_T][MOST_D];
-    for (int64_t i = 0; i < p->t; i++)
-        for (int j = 0; j < 3; j++) plain_project(p, n + i * C, j < 2 ? pos + i * C : NULL, W[j], b[j], qkv[j][i]);
-    for (int64_t i = 0; i < p->t; i++) {
-        double a[MOST_T], sum = 0;
-        for (int64_t j = 0; j <= i; j++) {
-            double s = 0;
-            for (int64_t d = 0; d < D; d++) s += qkv[0][i][d] * qkv[1][j][d] / sqrt((double)D);
-            sum += a[j] = exp(s);
-        }
-        for (int64_t j = 0; j <= i; j++)
-            for (int64_t d = 0; d < D; d++)
-                for (int64_t c = 0; c < C; c++) x[i * C + c] += a[j] / sum * qkv[2][j][d] * W_O[d * C + c];
-    }
-}
-
-static double plain_sequence(const plain *p, const int32_t *tokens) {
-    const rllc_model_options *o = &p->m->options;
-    const int64_t C = o->d_model, V = o->d_vocab;
-    const double *W_E = tensor(p, "embed.W_E", 0), *W_U = tensor(p, "unembed.W_U", 0),
-                 *b_U = tensor(p, "unembed.b_U", 0);
-    double *x = test_memory(2 * p->t * C, sizeof *x), *n = x + p->t * C, loss = 0;
-    for (int64_t i = 0; i < p->t; i++) memcpy(x + i * C, W_E + tokens[i] * C, (size_t)C * sizeof *x);
-    for (int64_t l = 0; l < o->n_layers; l++) {
-        const double *b_O = tensor(p, "blocks.%lld.attn.b_O", l);
-        for (int64_t i = 0; i < p->t; i++)
-            plain_norm(p, x + i * C, tensor(p, "blocks.%lld.ln1.w", l), tensor(p, "blocks.%lld.ln1.b", l), n + i * C);
-        for (int64_t h = 0; h < o->n_heads; h++) plain_head(p, l, h, n, x);
-        for (int64_t i = 0; i < p->t * C; i++) x[i] += b_O[i % C];
-    }
-    for (int64_t i = 0; i + 1 < p->t; i++) {
-        double sum = 0, target = 0;
-        plain_norm(p, x + i * C, tensor(p, "ln_final.w", 0), tensor(p, "ln_final.b", 0), n);
-        for (int64_t v = 0; v < V; v++) {
-            double a = b_U[v];
-            for (int64_t c = 0; c < C; c++) a += n[c] * W_U[c * V + v];
-            sum += exp(a);
-            if (v == tokens[i + 1]) target = a;
-        }
-        loss += log(sum) - target;
-    }
-    free(x);
-    return loss;
-}
-
-static double plain_loss(const bed *b, const double *w) {
-    const plain p = {&b->m, w, b->m.options.n_ctx};
-    double sum = 0;
-    for (int64_t r = 0; r < b->rows; r++) sum += plain_sequence(&p, b->tokens + r * p.t);
-    return sum / (double)(b->rows * (p.t - 1));
-}
-
-static double at_offsets(const bed *b, double *w, int64_t i, int64_t j, double hi, double hj) {
-    const double wi = w[i], wj = w[j];
-    w[i] += hi;
-    w[j] += hj;
-    const double loss = plain_loss(b, w);
-    w[j] = wj;
-    w[i] = wi;
-    return loss;
-}
-
-static double second_difference(const bed *b, double *w, int64_t i, int64_t j, double h) {
-    return (at_offsets(b, w, i, j, h, h) - at_offsets(b, w, i, j, h, -h) - at_offsets(b, w, i, j, -h, h) +
-            at_offsets(b, w, i, j, -h, -h)) /
-           (4 * h * h);
-}
-
-/* Every entry, by second differences of a loss in double: wrong by h^2 and by 1e-16 / h^2. */
-static void check_whole(const shape *x, const char *component) {
-    bed b;
-    bed_init(&b, x, component, 2, 1);
-    const int64_t n = b.c.size;
-    int64_t *index = test_memory(n, sizeof *index), at = 0;
-    double *w = test_memory(b.m.size, sizeof *w), worst = 0, scale = 0;
-    for (int64_t i = 0; i < b.m.size; i++) w[i] = (double)b.m.weights[i];
-    for (int64_t r = 0; r < b.c.n_ranges; r++)
-        for (int64_t j = 0; j < b.c.ranges[r].n; j++) index[at++] = b.c.ranges[r].first + j;
-    double loss;
-    assert_ok(rllc_engine_hessian(b.e, b.m.weights, b.tokens, b.rows, &b.c, 0, NULL, NULL, &loss, NULL));
-    assert_true(fabs(loss - plain_loss(&b, w)) < 1e-6);
-    for (int64_t i = 0; i < n; i++) {
-        memset(b.v[0], 0, (size_t)n * sizeof(float));
-        b.v[0][i] = 1;
-        assert_ok(products(&b, 1));
-        for (int64_t j = 0; j <= i; j++) {
-            const double truth = second_difference(&b, w, index[i], index[j], 2e-4);
-            worst = fmax(worst, fabs((double)b.out[0][j] - truth));
-            scale = fmax(scale, fabs(truth));
-        }
-    }
-    printf("    %s: %lld x %lld, worst entry off by %.1e of the largest, %.3f\n", component, (long long)n, (long long)n,
-           worst / scale, scale);
-    assert_true(worst < 5e-6 * scale);
-    free(index), free(w);
-    bed_release(&b);
-}
-
-static void test_hessian_entry_by_entry(void **state) {
-    (void)state;
-    const shape x = {2, 4, 2, 2, 5, 7, RLLC_NORM_LN}, bare = {1, 4, 2, 2, 5, 7, RLLC_NORM_NULL};
-    check_whole(&x, "l0h1+blocks.1.ln1.w");
-    check_whole(&x, "l1h0+ln_final.b");
-    check_whole(&x, "pos_embed");
-    check_whole(&bare, "embed");
-    check_whole(&bare, "l0h0+blocks.0.attn.b_O");
-}
-
-/* ---- what any Hessian is
- * ------------------------------------------------------------------------------------------------ */
+/* ---- what any Hessian is ------------------------------------------------------------------------------------------- */
 
 static void test_hessian_is_symmetric_and_linear(void **state) {
     (void)state;
@@ -360,6 +133,64 @@ static void test_hessian_is_symmetric_and_linear(void **state) {
         free(sum);
         bed_release(&b);
     }
+}
+
+/* v [rows, D] of a head's tensor = sign times M X (transposed: M X^T), M the weights or, read as [rows, D], the
+ * gradient. */
+static void turn(int64_t rows, int64_t D, const float *M, const double *X, bool transposed, double sign, float *v) {
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t j = 0; j < D; j++) {
+            double sum = 0;
+            for (int64_t k = 0; k < D; k++) sum += (double)M[r * D + k] * X[transposed ? j * D + k : k * D + j];
+            v[r * D + j] = (float)(sign * sum);
+        }
+}
+
+/*
+ * Queries times M and keys times M^-T leave a head as it was. Along w(t) = exp(t X) w the loss is constant and the
+ * gradient turns the other way, so with v = X w: H v = -X^T g, exactly, and H v = 0 only where g is.
+ */
+static void test_symmetry_of_queries_and_keys(void **state) {
+    (void)state;
+    bed b;
+    const shape x = {2, 12, 3, 5, 9, 19, RLLC_NORM_LN};
+    static const char *const names[] = {"blocks.0.attn.W_Q", "blocks.0.attn.b_Q", "blocks.0.attn.W_K",
+                                        "blocks.0.attn.b_K"};
+    double X[25];
+    const rllc_stream s = rllc_stream_make(8, "generator", 0, 0);
+    for (int i = 0; i < 25; i++) X[i] = rllc_stream_uniform(&s, (uint64_t)i) - 0.5;
+    bed_init(&b, &x, "full", ROWS, 1);
+    float *g = test_memory(b.m.size, sizeof *g), *turned = test_memory(b.m.size, sizeof *g);
+    assert_ok(rllc_engine_hessian(b.e, b.m.weights, b.tokens, ROWS, &b.c, 0, NULL, NULL, NULL, g));
+    memset(b.v[0], 0, (size_t)b.m.size * sizeof(float));
+    for (int i = 0; i < 4; i++) { /* head 1 */
+        const rllc_parameter *p = rllc_model_find(&b.m, names[i]);
+        const int64_t n = p->n / 3, at = p->offset + n;
+        turn(n / 5, 5, b.m.weights + at, X, i >= 2, i < 2 ? 1 : -1, b.v[0] + at);
+        turn(n / 5, 5, g + at, X, i < 2, i < 2 ? -1 : 1, turned + at);
+    }
+    assert_ok(products(&b, 1));
+    double off = 0, size = dot(b.m.size, turned, turned);
+    for (int64_t i = 0; i < b.m.size; i++) off += pow((double)b.out[0][i] - (double)turned[i], 2);
+    assert_true(size > 1e-6);
+    printf("    |H X w + X^T g| / |X^T g| = %.1e\n", sqrt(off / size));
+    assert_true(sqrt(off / size) < 1e-5);
+    free(g), free(turned);
+    bed_release(&b);
+}
+
+/* b_K shifts all scores of a query alike: its rows of H are 0 but for rounding. */
+static void test_key_bias_is_flat(void **state) {
+    (void)state;
+    bed b;
+    const shape x = {2, 12, 3, 5, 9, 19, RLLC_NORM_LN};
+    bed_init(&b, &x, "full", ROWS, 1);
+    assert_ok(products(&b, 1));
+    const rllc_parameter *k = rllc_model_find(&b.m, "blocks.1.attn.b_K"),
+                         *q = rllc_model_find(&b.m, "blocks.1.attn.b_Q");
+    const float *at_k = b.out[0] + k->offset, *at_q = b.out[0] + q->offset;
+    assert_true(dot(k->n, at_k, at_k) < 1e-10 * dot(q->n, at_q, at_q));
+    bed_release(&b);
 }
 
 /* A principal block: the product of the whole model with a vector that moves the component alone, read off there. */
@@ -479,8 +310,9 @@ int main(void) {
         cmocka_unit_test(test_hessian_is_the_derivative_of_the_gradient),
         cmocka_unit_test(test_hessian_of_other_shapes),
         cmocka_unit_test(test_hessian_of_shorter_sequences),
-        cmocka_unit_test(test_hessian_entry_by_entry),
         cmocka_unit_test(test_hessian_is_symmetric_and_linear),
+        cmocka_unit_test(test_symmetry_of_queries_and_keys),
+        cmocka_unit_test(test_key_bias_is_flat),
         cmocka_unit_test(test_component_is_a_block_of_the_whole),
         cmocka_unit_test(test_bits_depend_on_nothing_else),
         cmocka_unit_test(test_hessian_memory_is_stated),
