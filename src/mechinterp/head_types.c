@@ -70,7 +70,10 @@ static bool test_holds(const test *t, int which, const rllc_evidence *all, const
     const rllc_evidence *e = &all[which];
     const double threshold = *(const double *)(const void *)((const char *)o + t->threshold);
     if (t->at_most) return e->relative <= threshold;
-    if (rllc_evidence_is_score(which) && isfinite(e->se) && e->value - e->chance < o->sigmas * e->se) return false;
+    if (rllc_evidence_is_score(which)) {
+        if (isfinite(e->se) && e->value - e->chance < o->sigmas * e->se) return false;
+        if (e->value >= (1 + e->chance) / 2) return true; /* in short contexts chance times the ratio may exceed 1 */
+    }
     return e->relative >= threshold;
 }
 

@@ -12,8 +12,8 @@ static void test_each_type(void **state) {
     row_of(&b, "current_token", 3)->value = 0.5;
     row_of(&b, "bracket", 4)->value = 0.4;
     row_of(&b, "contexts/zero/dyck", 4)->value = 0.5;
-    row_of(&b, "contexts/zero/n-gram", 5)->value = 0.4;
-    row_of(&b, "multigrams", 5)->value = 321;
+    row_of(&b, "contexts/zero/ngram", 5)->value = 0.4;
+    row_of(&b, "contexts/zero/multigrams", 5)->value = 321;
     row_of(&b, "induction", 6)->value = 0.3;
     classify(&b);
     assert_type(&b, 0, "dead");
@@ -138,6 +138,20 @@ static void test_absent_evidence_is_said_and_not_guessed(void **state) {
     assert_type(&b, 6, "induction");
 }
 
+/** Where chance is high no score reaches the ratio: halfway from chance to 1 is enough. */
+static void test_short_contexts_have_types_too(void **state) {
+    (void)state;
+    bench b;
+    start(&b);
+    add(&b, "previous_token", 0, "", 0.6, 0.2);
+    add(&b, "previous_token", 1, "", 0.59, 0.2);
+    add_to(&b, 7, "previous_token", 2, "", 0.9, 0.3, 0.2);
+    classify(&b);
+    assert_type(&b, 0, "previous-token");
+    assert_type(&b, 1, "other");
+    assert_type(&b, 2, "other");
+}
+
 static void test_scores_on_text_stand_in_for_synthetic_ones(void **state) {
     (void)state;
     bench b;
@@ -160,8 +174,8 @@ static void test_of_several_corpora_the_strongest_counts(void **state) {
     row_of(&b, "ablation/zero", 0)->value = 0; /* dead on mix, not on code */
     add(&b, "bracket", 1, "code", 0.3, 0.02);
     add(&b, "contexts/zero/dyck", 1, "code", 0.6, NAN);
-    add(&b, "contexts/zero/n-gram", 2, "code", 0.2, NAN); /* shares of one corpus are added, not of two */
-    add(&b, "contexts/zero/skip n-gram", 3, "code", 0.55, NAN);
+    add(&b, "contexts/zero/ngram", 2, "code", 0.2, NAN); /* shares of one corpus are added, not of two */
+    add(&b, "contexts/zero/skip_ngram", 3, "code", 0.55, NAN);
     classify(&b);
     assert_type(&b, 0, "other");
     assert_says(&b, 0, "ablation +0.0015 nats on code (0.77x");
@@ -216,6 +230,7 @@ int main(void) {
         cmocka_unit_test(test_the_first_rule_that_holds_wins),
         cmocka_unit_test(test_labels_can_contradict_a_score),
         cmocka_unit_test(test_absent_evidence_is_said_and_not_guessed),
+        cmocka_unit_test(test_short_contexts_have_types_too),
         cmocka_unit_test(test_scores_on_text_stand_in_for_synthetic_ones),
         cmocka_unit_test(test_of_several_corpora_the_strongest_counts),
         cmocka_unit_test(test_nothing_is_dead_where_everything_is_small),
