@@ -44,6 +44,12 @@ struct rllc_analysis_kind {
 /** Says how far the task is (0 .. 1); RLLC_ESTOPPED if the monitor asked to stop. Call it between batches. */
 rllc_status rllc_analysis_progress(const rllc_analysis_task *task, double done) RLLC_MUST_USE;
 
+/** Which row stands for sequence i of the n <= rows that are read: spread evenly, for rows lie in the order of the corpus'
+ *  sources. */
+static inline int64_t rllc_analysis_row(int64_t i, int64_t n, int64_t rows) {
+    return i * rows / n;
+}
+
 #define RLLC_ANALYSIS(identifier) extern const rllc_analysis_kind rllc_analysis_##identifier;
 #include "mechinterp/analyses.def"
 #undef RLLC_ANALYSIS

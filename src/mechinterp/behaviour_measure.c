@@ -30,7 +30,8 @@ int64_t rllc_behaviour_contexts(const rllc_analysis_job *job, int64_t rows) {
 
 static int64_t read_rows(const rllc_analysis_task *t, int64_t first, int64_t n, int32_t *tokens) {
     const int64_t rows = n - first < RLLC_BEHAVIOUR_ROWS ? n - first : RLLC_BEHAVIOUR_ROWS;
-    for (int64_t r = 0; r < rows; r++) rllc_rows_get(t->rows, first + r, tokens + r * t->model->options.n_ctx);
+    for (int64_t r = 0; r < rows; r++)
+        rllc_rows_get(t->rows, rllc_analysis_row(first + r, n, t->rows->rows), tokens + r * t->model->options.n_ctx);
     return rows;
 }
 

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "mechinterp/ablate.h"
 #include "mechinterp/contexts.h"
 #include "mechinterp/labels.h"
 #include "mechinterp/multigrams.h"
@@ -74,9 +75,15 @@ done:
     return status;
 }
 
-static rllc_status put_score(const labelling *l, const char *what, double value, double se) {
+/* The name of a share, or of a number of patterns: those of zero ablation are "multigrams" and "ngrams" for short. */
+static const char *metric_of(const labelling *l, const char *what, bool is_count) {
+    if (is_count && strcmp(l->task->item, rllc_ablation_names[RLLC_ABLATE_ZERO]) == 0) return what;
+    return rllc_intern_printf("contexts/%s/%s", l->task->item, what);
+}
+
+static rllc_status put_score(const labelling *l, const char *metric, double value, double se) {
     const rllc_store_score row = {.checkpoint_id = l->task->checkpoint->id,
-                                  .metric = rllc_intern_printf("contexts/%s/%s", l->task->item, what),
+                                  .metric = metric,
                                   .layer = l->records->layer,
                                   .head = l->records->head,
                                   .corpus = l->task->corpus->name,
@@ -92,11 +99,10 @@ static rllc_status put_score(const labelling *l, const char *what, double value,
 /* Share of the records, and its binomial standard error; NaN without a record. */
 static rllc_status put_share(const labelling *l, const char *what, int64_t count) {
     const double n = (double)l->records->n, p = (double)count / n;
-    return put_score(l, what, n > 0 ? p : NAN, n > 0 ? sqrt(p * (1 - p) / n) : NAN);
+    return put_score(l, metric_of(l, what, false), n > 0 ? p : NAN, n > 0 ? sqrt(p * (1 - p) / n) : NAN);
 }
 
 static rllc_status put_shares(const labelling *l) {
-    static const char *const names[RLLC_CONTEXT_LABELS] = {"induction", "dyck", "ngram", "skip_ngram"};
     rllc_status status = RLLC_OK;
     int64_t first[RLLC_CONTEXT_LABELS] = {0}, any[RLLC_CONTEXT_LABELS] = {0}, none = 0, sinks = 0;
     for (int64_t i = 0; i < l->records->n; i++) {
@@ -109,8 +115,8 @@ static rllc_status put_shares(const labelling *l) {
         sinks += x->sink;
     }
     for (int b = 0; b < RLLC_CONTEXT_LABELS; b++) {
-        RLLC_TRY(put_share(l, names[b], first[b]));
-        RLLC_TRY(put_share(l, rllc_intern_printf("%s/any", names[b]), any[b]));
+        RLLC_TRY(put_share(l, rllc_context_label_names[b], first[b]));
+        RLLC_TRY(put_share(l, rllc_intern_printf("%s/any", rllc_context_label_names[b]), any[b]));
     }
     RLLC_TRY(put_share(l, "unlabelled", none));
     RLLC_TRY(put_share(l, "sink", sinks));
@@ -127,7 +133,8 @@ static rllc_status put_increase(const labelling *l) {
         const double from_mean = l->records->list[i].increase - sum / n;
         square += from_mean * from_mean;
     }
-    return put_score(l, "increase", n > 0 ? sum / n : NAN, n > 1 ? sqrt(square / (n - 1) / n) : NAN);
+    return put_score(l, metric_of(l, "increase", false), n > 0 ? sum / n : NAN,
+                     n > 1 ? sqrt(square / (n - 1) / n) : NAN);
 }
 
 /* ---- multigrams ------------------------------------------------------------------------------------------------ */
@@ -144,8 +151,9 @@ static rllc_status count_patterns(const labelling *l, int bits, bool any, rllc_m
 static rllc_status put_counts(const labelling *l, const char *what, const rllc_multigrams *m) {
     rllc_status status = RLLC_OK;
     const int64_t times = l->task->job->settings.context.context_occurrences;
-    RLLC_TRY(put_score(l, what, (double)rllc_multigrams_distinct(m, times), NAN));
-    RLLC_TRY(put_score(l, rllc_intern_printf("%s/repeated", what), (double)rllc_multigrams_distinct(m, 2), NAN));
+    const char *metric = metric_of(l, what, true);
+    RLLC_TRY(put_score(l, metric, (double)rllc_multigrams_distinct(m, times), NAN));
+    RLLC_TRY(put_score(l, rllc_intern_printf("%s/repeated", metric), (double)rllc_multigrams_distinct(m, 2), NAN));
 done:
     return status;
 }
@@ -183,7 +191,7 @@ static rllc_status put_curve(const labelling *l, const rllc_multigrams *m) {
     rllc_string json = {0};
     RLLC_TRY(curve(l, m, &json));
     const rllc_store_measure row = {.checkpoint_id = l->task->checkpoint->id,
-                                    .metric = rllc_intern_printf("contexts/%s/multigrams/rarefaction", l->task->item),
+                                    .metric = metric_of(l, "multigrams/rarefaction", true),
                                     .component = rllc_intern_printf("l%dh%d", l->records->layer, l->records->head),
                                     .corpus = l->task->corpus->name,
                                     .value = (double)m->n,

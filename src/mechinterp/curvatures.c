@@ -115,9 +115,10 @@ static rllc_status measure(const rllc_analysis_task *t, rllc_engine *e, const ch
     rllc_status status = RLLC_OK;
     rllc_component c = {0};
     rllc_component_curvature r = {0};
+    rllc_monitor quiet = t->job->monitor ? *t->job->monitor : (rllc_monitor){0}; /* the task reports for all of them */
+    quiet.progress = NULL;
     RLLC_TRY(rllc_component_parse(&c, t->model, name));
-    RLLC_TRY(rllc_component_curvature_measure(t->model, e, &c, tokens, rows, &t->job->settings.curvature,
-                                              t->job->monitor, &r));
+    RLLC_TRY(rllc_component_curvature_measure(t->model, e, &c, tokens, rows, &t->job->settings.curvature, &quiet, &r));
     RLLC_TRY(put(t, &r));
 done:
     rllc_component_curvature_release(&r);
@@ -164,7 +165,7 @@ const rllc_analysis_kind rllc_analysis_curvatures = {.name = "curvatures",
                                                      .source = "Wang et al. 2024, arXiv 2410.02984, appendix D",
                                                      .of_corpus = true,
                                                      .checkpoints = "dozen",
-    .usual = 2,
+                                                     .usual = 2,
                                                      .item = item,
                                                      .identity = identity,
                                                      .cost = cost,

@@ -209,7 +209,7 @@ static rllc_status measure(measurement *m) {
     for (int64_t first = 0; first < n; first += SEQUENCES) {
         const int64_t rows = n - first < SEQUENCES ? n - first : SEQUENCES;
         for (int64_t i = 0; i < rows; i++) {
-            rllc_rows_get(t->rows, first + i, m->tokens + i * m->T);
+            rllc_rows_get(t->rows, rllc_analysis_row(first + i, n, t->rows->rows), m->tokens + i * m->T);
             RLLC_TRY(prepare(m, i));
         }
         RLLC_TRY(rllc_engine_attention_patterns(t->engine, t->model->weights, m->tokens, rows, visit, m));

@@ -209,19 +209,22 @@ done:
     return status;
 }
 
-static rllc_status no_corpus(const rllc_request *q, bool by_name) {
+/** Refused if nothing that was asked for can do without text. */
+static rllc_status no_corpus(const rllc_request *q) {
     const char *asked = q->job->corpora && *q->job->corpora ? q->job->corpora : NULL;
-    if (by_name || asked)
+    bool others = false;
+    for (int k = 0; k < RLLC_N_ANALYSES; k++) others |= !kinds[k]->of_corpus && rllc_request_wants(q, k);
+    if (asked || !others)
         return rllc_fail(RLLC_ENOTFOUND,
                          "%s: no corpus %s%sto read; corpora/NAME/analysis.npy, as rllc run packs it, is not there: "
-                         "give NAME=FOLDER of a packed corpus",
+                         "give --corpora NAME=FOLDER of a packed corpus",
                          q->job->folder, asked ? asked : "", asked ? " " : "");
     rllc_report_message(q->job->monitor, "%s has no corpora: what needs text is left out", q->job->folder);
     return RLLC_OK;
 }
 
-/** The corpora asked for; none at all is refused if something that reads text was asked for by name. */
-static rllc_status open_corpora(rllc_request *q, bool by_name) {
+/** The corpora asked for, if anything that was asked for reads text. */
+static rllc_status open_corpora(rllc_request *q) {
     rllc_status status = RLLC_OK;
     rllc_store_corpus *list = NULL;
     int64_t n = 0;
@@ -240,7 +243,7 @@ static rllc_status open_corpora(rllc_request *q, bool by_name) {
             RLLC_TRY(open_corpus(q, &list[i], folder));
     }
     RLLC_TRY(open_all_given(q, trained));
-    if (q->n_corpora == 0) status = no_corpus(q, by_name);
+    if (q->n_corpora == 0) status = no_corpus(q);
 done:
     rllc_free(list);
     return status;
@@ -346,7 +349,7 @@ rllc_status rllc_request_init(rllc_request *q, const rllc_analysis_job *job, con
     RLLC_TRY(select_items(q, asked, n));
     RLLC_TRY(rllc_store_checkpoints(job->store, &q->checkpoints, &q->n_checkpoints));
     RLLC_TRY(find_vocabulary(q));
-    RLLC_TRY(open_corpora(q, n > 0));
+    RLLC_TRY(open_corpora(q));
     RLLC_TRY(make_tasks(q));
 done:
     return status;

@@ -56,7 +56,7 @@ static rllc_status run_copying(const rllc_analysis_task *t) {
     }
     RLLC_TRY(rllc_store_begin(t->job->store));
     status = put_copying(t, "copying", value[0]);
-    if (status == RLLC_OK && n == 2) status = put_copying(t, "copying_folded", value[1]);
+    if (status == RLLC_OK && n == 2) status = put_copying(t, "copying/ln", value[1]);
     if (status == RLLC_OK)
         status = rllc_store_commit(t->job->store);
     else

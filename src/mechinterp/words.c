@@ -112,8 +112,9 @@ rllc_status rllc_words_find(rllc_words *out, const rllc_rows *rows, const rllc_t
     *out = (rllc_words){0};
     RLLC_TRY(classify(tokenizer, &class, &size));
     RLLC_TRY(rllc_alloc(&tokens, rows->n_ctx, sizeof *tokens));
-    for (int64_t r = 0; r < rows->rows && r * rows->n_ctx < RLLC_WORD_TOKENS; r++) {
-        rllc_rows_get(rows, r, tokens);
+    const int64_t most = RLLC_WORD_TOKENS / rows->n_ctx + 1, read = rows->rows < most ? rows->rows : most;
+    for (int64_t i = 0; i < read; i++) {
+        rllc_rows_get(rows, i * rows->rows / read, tokens);
         RLLC_TRY(add_row(&l, tokens, rows->n_ctx, class, size, n));
     }
     rank(&l);

@@ -14,9 +14,9 @@ typedef struct rllc_words {
 } rllc_words;
 
 /**
- * The at most RLLC_WORDS most frequent words of n tokens (2 to RLLC_WORD_LONGEST) in the first RLLC_WORD_TOKENS tokens
- * of the rows. A word: a token of a space and letters, and the tokens of nothing but letters behind it; bytes beyond
- * ASCII count as letters. One that a row's end may have cut is not counted.                                     (E119)
+ * The at most RLLC_WORDS most frequent words of n tokens (2 to RLLC_WORD_LONGEST) in RLLC_WORD_TOKENS tokens of the
+ * rows, in rows spread evenly. A word: a token of a space and letters, and the tokens of nothing but letters behind it;
+ * bytes beyond ASCII count as letters. One that a row's end may have cut is not counted. (E119)
  */
 rllc_status rllc_words_find(rllc_words *out, const rllc_rows *rows, const rllc_tokenizer *tokenizer,
                             int n) RLLC_MUST_USE;

@@ -95,6 +95,15 @@ static void test_losses_equal_direct_evaluation(void **state) {
             rllc_json_free((rllc_json *)(uintptr_t)j);
         }
     }
+    w.job.settings.score.behaviour_contexts = 4; /* of rows 0, 2, 4, 6 */
+    world_analyze(&w, "score", "behaviour");
+    world_losses(&w, &w.model[1], losses[1]); /* W_pos = 0 by now */
+    for (int r = 0; r < 4; r++) {
+        x[r] = 0;
+        for (int i = 0; i < P; i++) x[r] += (double)losses[1][2 * r * P + i] / P;
+    }
+    const rllc_store_score few = model_score(&w, "loss/no_positions", 1);
+    assert_moments(&few, x, 4);
     world_close(&w);
 }
 

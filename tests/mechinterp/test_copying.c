@@ -176,7 +176,7 @@ static void test_copying_and_norms_are_stored(void **state) {
         for (int h = 0; h < WORLD_LAYERS * WORLD_HEADS; h++) {
             const int layer = h / WORLD_HEADS, head = h % WORLD_HEADS;
             assert_true(world_score(&w, "copying", step, layer, head).value == raw[h]);
-            assert_true(world_score(&w, "copying_folded", step, layer, head).value == folded[h]);
+            assert_true(world_score(&w, "copying/ln", step, layer, head).value == folded[h]);
             assert_true(isnan(world_score(&w, "copying", step, layer, head).se));
         }
     }

@@ -119,18 +119,19 @@ static void test_bos_begins_a_document(void **state) {
     rllc_delimiters_release(&d);
 }
 
-/* [ ( " ) opens and closes: partners are token indices, through everything that was left open inside. */
+/* [ ( " ) opens and closes: partners are token indices, through everything that was left open inside;
+ * an empty line takes the quote from below the bracket. */
 static void test_partner_is_the_token_that_opened(void **state) {
     (void)state;
     rllc_delimiters d;
     rllc_nesting s = {0};
-    const char *const texts[] = {"<|endoftext|>", "(", ")", "[", "]", " a", ")("};
-    static const int32_t tokens[] = {0, 3, 5, 1, 1, 2, 6, 4, 2, 0, 2, 1, 2};
-    static const int32_t expected[] = {-1, -1, -1, -1, -1, 4, 3, 1, -1, -1, -1, -1, 11};
-    assert_ok(rllc_delimiters_from_texts(&d, texts, 7, 0));
-    for (int k = 0; k < 13; k++) {
+    const char *const texts[] = {"<|endoftext|>", "(", ")", "[", "]", " a", ")(", "\"", "\n\n"};
+    static const int32_t tokens[] = {0, 3, 5, 1, 1, 2, 6, 4, 2, 0, 2, 1, 2, 7, 1, 8, 2};
+    static const int32_t expected[] = {-1, -1, -1, -1, -1, 4, 3, 1, -1, -1, -1, -1, 11, -1, -1, -1, 14};
+    assert_ok(rllc_delimiters_from_texts(&d, texts, 9, 0));
+    for (int k = 0; k < 17; k++) {
         assert_int_equal(rllc_nesting_partner(&s, &d, tokens[k]), expected[k]);
-        rllc_nesting_read(&s, &d, tokens[k], k < 12 ? tokens[k + 1] : -1);
+        rllc_nesting_read(&s, &d, tokens[k], k < 16 ? tokens[k + 1] : -1);
     }
     rllc_delimiters_release(&d);
 }
