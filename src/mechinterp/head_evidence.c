@@ -24,9 +24,9 @@ static const struct kind {
     [RLLC_EVIDENCE_SHARE_INDUCTION] = {"contexts/zero/induction", NULL, SHARE, "tokens in context",
                                        "induction patterns"},
     [RLLC_EVIDENCE_SHARE_DYCK] = {"contexts/zero/dyck", NULL, SHARE, "tokens in context", "closing delimiters"},
-    [RLLC_EVIDENCE_SHARE_MULTIGRAM] = {"contexts/zero/ngram", "contexts/zero/skip_ngram", SHARE, "tokens in context",
+    [RLLC_EVIDENCE_SHARE_MULTIGRAM] = {"contexts/zero/n-gram", "contexts/zero/skip n-gram", SHARE, "tokens in context",
                                        "n-grams or skip n-grams"},
-    [RLLC_EVIDENCE_MULTIGRAMS] = {"contexts/zero/multigrams", NULL, COUNT, "multigrams", "different multigrams"},
+    [RLLC_EVIDENCE_MULTIGRAMS] = {"multigrams", NULL, COUNT, "multigrams", "different multigrams"},
     [RLLC_EVIDENCE_ABLATION] = {"ablation/zero", NULL, ABLATION, "ablation", "ablation"},
 };
 

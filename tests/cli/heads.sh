@@ -36,7 +36,7 @@ expect 0 heads run
 same "$(grep -cE '^ +[0-9]:[0-9] .* of its top tokens on mix are .*; ablation [+-]' out)" 4 "heads with all evidence"
 ! grep -q absent out || complain "evidence that is there is called absent"
 expect 0 heads run --json
-same "$(grep -o '"contexts/zero/multigrams"' out | wc -l)" 4 "counts of multigrams"
+same "$(grep -o '"multigrams"' out | wc -l)" 4 "counts of multigrams"
 same "$(grep -o '"bracket": {' out | wc -l)" 4 "scores on text"
 
 expect 2 heads

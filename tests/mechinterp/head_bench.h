@@ -72,10 +72,10 @@ static inline void add_background(bench *b) {
         add(b, "bracket", h, "mix", 0.02, 0.02);
         add(b, "contexts/zero/induction", h, "mix", 0.3, NAN);
         add(b, "contexts/zero/dyck", h, "mix", 0.05, NAN);
-        add(b, "contexts/zero/ngram", h, "mix", 0.2, NAN);
-        add(b, "contexts/zero/skip_ngram", h, "mix", 0.1, NAN);
+        add(b, "contexts/zero/n-gram", h, "mix", 0.2, NAN);
+        add(b, "contexts/zero/skip n-gram", h, "mix", 0.1, NAN);
         add(b, "contexts/zero/unlabelled", h, "mix", 0.35, NAN);
-        add(b, "contexts/zero/multigrams", h, "mix", 40, NAN);
+        add(b, "multigrams", h, "mix", 40, NAN);
         add(b, "ablation/zero", h, "mix", 0.01, NAN);
     }
     add(b, "ablation/base_loss", -1, "mix", 3, NAN);

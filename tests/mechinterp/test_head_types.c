@@ -12,8 +12,8 @@ static void test_each_type(void **state) {
     row_of(&b, "current_token", 3)->value = 0.5;
     row_of(&b, "bracket", 4)->value = 0.4;
     row_of(&b, "contexts/zero/dyck", 4)->value = 0.5;
-    row_of(&b, "contexts/zero/ngram", 5)->value = 0.4;
-    row_of(&b, "contexts/zero/multigrams", 5)->value = 321;
+    row_of(&b, "contexts/zero/n-gram", 5)->value = 0.4;
+    row_of(&b, "multigrams", 5)->value = 321;
     row_of(&b, "induction", 6)->value = 0.3;
     classify(&b);
     assert_type(&b, 0, "dead");
@@ -119,7 +119,7 @@ static void test_a_multigram_head_helps(void **state) {
     bench b;
     start(&b);
     add_background(&b);
-    for (int h = 0; h < HEADS; h++) row_of(&b, "contexts/zero/ngram", h)->value = 0.6;
+    for (int h = 0; h < HEADS; h++) row_of(&b, "contexts/zero/n-gram", h)->value = 0.6;
     row_of(&b, "ablation/zero", 1)->value = -0.01; /* better without it */
     row_of(&b, "ablation/zero", 2)->se = 0.004;    /* who knows */
     row_of(&b, "ablation/zero", 3)->se = NAN;
@@ -193,8 +193,8 @@ static void test_of_several_corpora_the_strongest_counts(void **state) {
     row_of(&b, "ablation/zero", 0)->value = 0; /* dead on mix, not on code */
     add(&b, "bracket", 1, "code", 0.3, 0.02);
     add(&b, "contexts/zero/dyck", 1, "code", 0.6, NAN);
-    add(&b, "contexts/zero/ngram", 2, "code", 0.2, NAN); /* shares of one corpus are added, not of two */
-    add(&b, "contexts/zero/skip_ngram", 3, "code", 0.55, NAN);
+    add(&b, "contexts/zero/n-gram", 2, "code", 0.2, NAN); /* shares of one corpus are added, not of two */
+    add(&b, "contexts/zero/skip n-gram", 3, "code", 0.55, NAN);
     classify(&b);
     assert_type(&b, 0, "other");
     assert_says(&b, 0, "ablation +0.0015 nats on code (0.77x");
